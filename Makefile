@@ -1,0 +1,48 @@
+# Every verb sets up what it needs in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := $(shell find rust_ext -path rust_ext/target -prune -o -type f -print)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench clean
+
+help:  ## Show the verbs
+	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/pip: 
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/package: $(VENV)/pip pyproject.toml $(RUST)
+	@echo "Building harmony_py (the first build takes a minute or two) ..."
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/package
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+demo: $(VENV)/package  ## Build, install into .venv, and show what the package does
+	$(BIN)/python examples/tokenize.py
+
+test: $(VENV)/dev  ## Install what the tests need and run them all
+	$(BIN)/pytest
+
+check: $(VENV)/dev  ## Lint, types, Rust formatting, clippy and Rust tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest harmony_py._rust
+	cd rust_ext && cargo fmt --check
+	cd rust_ext && cargo clippy --all-targets -- -D warnings
+	cd rust_ext && cargo test
+
+fmt:  ## Format Python and Rust
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd rust_ext && cargo fmt
+
+clean:  ## Remove everything that was built
+	rm -rf $(VENV) rust_ext/target

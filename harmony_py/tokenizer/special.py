@@ -1,0 +1,56 @@
+"""The control tokens: their ids and the stop sets. The only place where such a number stands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+START_OF_TEXT: Final = 199_998
+END_OF_TEXT: Final = 199_999
+RETURN: Final = 200_002
+CONSTRAIN: Final = 200_003
+CHANNEL: Final = 200_005
+START: Final = 200_006
+END: Final = 200_007
+MESSAGE: Final = 200_008
+CALL: Final = 200_012
+END_OF_PROMPT: Final = 200_018
+
+N_VOCAB: Final = 201_088
+"""Rows of the models' embedding table: ids are `0 .. N_VOCAB - 1`."""
+
+LAST_RESERVED: Final = 201_088
+"""One id past the models' table. The reference decodes it, so we do; nothing ever produces it."""
+
+STOP_TOKENS: Final = frozenset({RETURN, END, CALL})
+"""Any of these ends a message."""
+
+ASSISTANT_ACTION_STOP_TOKENS: Final = frozenset({RETURN, CALL})
+"""Any of these ends the assistant's turn: it answered, or it called a tool."""
+
+_NAMED: Final = {
+    "<|startoftext|>": START_OF_TEXT,
+    "<|endoftext|>": END_OF_TEXT,
+    "<|return|>": RETURN,
+    "<|constrain|>": CONSTRAIN,
+    "<|channel|>": CHANNEL,
+    "<|start|>": START,
+    "<|end|>": END,
+    "<|message|>": MESSAGE,
+    "<|call|>": CALL,
+}
+
+END_OF_PROMPT_NAME: Final = "<|endofprompt|>"
+"""tiktoken's second name for `<|reserved_200018|>`; `openai-harmony` does not know it."""
+
+
+def _reserved() -> dict[str, int]:
+    taken = set(_NAMED.values())
+    return {f"<|reserved_{i}|>": i for i in range(START_OF_TEXT, LAST_RESERVED + 1) if i not in taken}
+
+
+SPECIAL_TOKENS: Final[dict[str, int]] = {
+    END_OF_PROMPT_NAME: END_OF_PROMPT,
+    **_NAMED,
+    **_reserved(),
+}
+"""Every control token by name, `<|reserved_201088|>` included. Of two names the later one is decoded to."""

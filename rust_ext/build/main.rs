@@ -1,0 +1,25 @@
+//! Packs what the tokenizer needs into the extension: the vocabulary and the Unicode classes.
+//!
+//! Both are facts that must not drift, so both are checked here: the rank table against its published
+//! hash, the merge list against the table it came from. A wrong input stops the build.
+
+mod merges;
+mod ranks;
+mod unicode;
+
+use std::{env, fs, path::Path};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-env-changed={}", ranks::FILE_VARIABLE);
+
+    let tokens = ranks::load();
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    let out = Path::new(&out);
+    write(&out.join("merges.bin"), &merges::pack(&tokens));
+    write(&out.join("classes.bin"), &unicode::pack());
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+}

@@ -1,0 +1,90 @@
+//! The vocabulary: token bytes by rank, expanded once per process from the embedded merge list.
+
+use std::sync::OnceLock;
+
+pub const TOKENS: usize = 199_998;
+/// Length in bytes of the longest token.
+pub const LONGEST: usize = 128;
+
+/// `(left, right)` of every token by rank; `build/merges.rs` says why this is the whole vocabulary.
+static MERGES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/merges.bin"));
+const BYTE: u32 = u32::MAX;
+
+/// Room behind the last token, so that a copy of a short token may read a fixed 16 bytes.
+const SLACK: usize = 16;
+
+pub struct Vocabulary {
+    bytes: Vec<u8>,
+    offsets: Vec<u32>,
+}
+
+/// The two tokens that merge into `rank`, or `None` for a single byte.
+#[inline]
+pub fn split(rank: u32) -> Option<(u32, u32)> {
+    let at = rank as usize * 8;
+    let half = |at: usize| u32::from_le_bytes([MERGES[at], MERGES[at + 1], MERGES[at + 2], MERGES[at + 3]]);
+    let (left, right) = (half(at), half(at + 4));
+    (right != BYTE).then_some((left, right))
+}
+
+/// The token of each single byte.
+pub fn byte_tokens() -> &'static [u32; 256] {
+    static TOKENS_OF_BYTES: OnceLock<[u32; 256]> = OnceLock::new();
+    TOKENS_OF_BYTES.get_or_init(|| {
+        let mut tokens = [0; 256];
+        for rank in (0..TOKENS as u32).filter(|&rank| split(rank).is_none()) {
+            tokens[MERGES[rank as usize * 8] as usize] = rank;
+        }
+        tokens
+    })
+}
+
+impl Vocabulary {
+    /// The process's one vocabulary, expanded at first use.
+    pub fn get() -> &'static Self {
+        static SHARED: OnceLock<Vocabulary> = OnceLock::new();
+        SHARED.get_or_init(Self::expand)
+    }
+
+    fn expand() -> Self {
+        let mut bytes: Vec<u8> = Vec::with_capacity(1_420_000);
+        let mut offsets: Vec<u32> = Vec::with_capacity(TOKENS + 1);
+        offsets.push(0);
+        for rank in 0..TOKENS as u32 {
+            match split(rank) {
+                None => bytes.push(MERGES[rank as usize * 8]),
+                Some((left, right)) => {
+                    for half in [left as usize, right as usize] {
+                        bytes.extend_from_within(offsets[half] as usize..offsets[half + 1] as usize);
+                    }
+                }
+            }
+            offsets.push(bytes.len() as u32);
+        }
+        bytes.resize(bytes.len() + SLACK, 0);
+        Self { bytes, offsets }
+    }
+
+    #[inline]
+    pub fn token(&self, rank: u32) -> &[u8] {
+        &self.bytes[self.offsets[rank as usize] as usize..self.offsets[rank as usize + 1] as usize]
+    }
+
+    pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
+        (0..TOKENS as u32).map(|rank| self.token(rank))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expands_to_every_token() {
+        let vocabulary = Vocabulary::get();
+        assert_eq!(vocabulary.tokens().count(), TOKENS);
+        assert_eq!(vocabulary.tokens().map(<[u8]>::len).max(), Some(LONGEST));
+        assert_eq!(vocabulary.token(173_781), b"assistant");
+        assert_eq!(vocabulary.token(44_580), b"functions");
+    }
+}
