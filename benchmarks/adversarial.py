@@ -76,3 +76,6 @@ _MAKERS: dict[str, Callable[[random.Random, int, int], str]] = {
 }
 
 NAMES = tuple(_MAKERS)
+
+WHOLE = frozenset({"space run"})
+"""One piece on which the reference's regular expression runs out of stack; its merge loop knows the ids."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,61 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in aligned)
 
 
+class Figure(NamedTuple):
+    """One library's result in one case; `values` are repeats, of which the median is quoted."""
+
+    case: str
+    library: str
+    values: tuple[float, ...]
+    note: str = ""
+    """Why there is no number to trust: `wrong ids`, `panic`, `hang`, `-`."""
+
+    @property
+    def quoted(self) -> float | None:
+        return statistics.median(self.values) if self.values and not self.note else None
+
+
+class Comparison(NamedTuple):
+    """The same cases on several libraries."""
+
+    title: str
+    unit: str
+    more_is_better: bool
+    figures: list[Figure]
+
+    def quoted(self, case: str, library: str) -> float | None:
+        return next((f.quoted for f in self.figures if (f.case, f.library) == (case, library)), None)
+
+    def markdown(self, base: str) -> str:
+        """A row a case, a column a library, and the first library's advantage over `base` and over the best."""
+        cases, libraries = _distinct(f.case for f in self.figures), _distinct(f.library for f in self.figures)
+        subject, *rivals = libraries
+        rows = []
+        for case in cases:
+            cells = [self._cell(case, library) for library in libraries]
+            ours, others = self.quoted(case, subject), [self.quoted(case, rival) for rival in rivals]
+            known = [value for value in others if value is not None]
+            best = (max if self.more_is_better else min)(known) if known else None
+            rows.append([case, *cells, self._advantage(ours, self.quoted(case, base)), self._advantage(ours, best)])
+        header = [self.unit, *libraries, f"{subject} : {base}", f"{subject} : best rival"]
+        return f"**{self.title}**, {self.unit}\n\n{table(header, rows)}"
+
+    def _cell(self, case: str, library: str) -> str:
+        figure = next((f for f in self.figures if (f.case, f.library) == (case, library)), None)
+        if figure is None:
+            return "-"
+        return figure.note or number(figure.quoted or 0.0)
+
+    def _advantage(self, ours: float | None, other: float | None) -> str:
+        if ours is None or other is None or not min(ours, other) > 0:
+            return "-"
+        return ratio(ours, other) if self.more_is_better else ratio(other, ours)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
 def number(value: float) -> str:
     """Three figures, as many as these measurements carry."""
     if value >= 100:
@@ -39,9 +95,16 @@ def ratio(value: float, base: float) -> str:
 
 def environment(distributions: Sequence[str]) -> str:
     """The machine, the Python and the versions measured, in one paragraph."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+    versions = ", ".join(f"{name} {_version(name)}" for name in distributions)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{_processor()}, {os.cpu_count()} cores; {platform.system()} {platform.machine()}; {python}; {versions}."
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "(not installed, run from its source tree)"
 
 
 def _processor() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import gzip
 import html.parser
 import importlib.metadata
@@ -102,6 +103,7 @@ def _messages(catalogue: bytes) -> Iterator[str]:
             yield from filter(None, message.decode("utf-8").split("\0"))
 
 
+@functools.cache
 def _docstrings(path: Path) -> str:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -109,6 +111,7 @@ def _docstrings(path: Path) -> str:
     return "\n\n".join(text for text in found if text and len(text) > 80)
 
 
+@functools.cache
 def _documentation(model: Path) -> str:
     paragraphs: dict[str, None] = {}
     length = 0
