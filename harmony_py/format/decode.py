@@ -25,7 +25,7 @@ _REPLACEMENT_BYTES: Final = REPLACEMENT.encode()
 _BULK: Final = 64
 """From this many ids on, looking for control tokens plane by plane beats looking at each id."""
 
-# Third and fourth byte of an id: below 3 and 0 in every id that is text, save the last few of them.
+# Third and fourth byte of ids that may be no text.
 _NOT_LOW: Final = re.compile(rb"[\x03-\xff]")
 _NOT_ZERO: Final = re.compile(rb"[^\x00]")
 
@@ -34,33 +34,40 @@ def is_valid(token: int) -> bool:
     return 0 <= token <= LAST_RESERVED
 
 
-def as_ids(tokens: Iterable[int], *, any_size: bool) -> list[int]:
-    """`tokens` as a list of ints. `TypeError` on what is no integer; `OverflowError` on an id outside
-    `0 .. 2**32 - 1` unless `any_size`."""
+def scan(tokens: Iterable[int], *, any_size: bool) -> tuple[list[int], list[int]]:
+    """`tokens` as a list of ints, and where in it the ids stand that are no text.
+
+    `TypeError` on what is no integer; `OverflowError` on an id outside `0 .. 2**32 - 1` unless `any_size`.
+    """
     ids = tokens if isinstance(tokens, list) else list(tokens)
     try:
         checked = array("I", ids)
     except OverflowError:
         if not any_size:
             raise
-        return [index(token) for token in ids]
-    return ids if type(tokens) is list else checked.tolist()
+        ids = [index(token) for token in ids]
+        return ids, control_positions(ids)
+    if ids is not tokens:
+        ids = checked.tolist()
+    return ids, control_positions(ids) if len(ids) < _BULK else _positions_by_plane(ids, checked)
 
 
-def control_positions(ids: Sequence[int]) -> list[int]:
-    """Where in `ids` the ids stand that are not text."""
-    if len(ids) < _BULK:
-        return [i for i, token in enumerate(ids) if not 0 <= token < FIRST_CONTROL]
-    try:
-        raw = array("I", ids)
-    except OverflowError:
-        return [i for i, token in enumerate(ids) if not 0 <= token < FIRST_CONTROL]
+def control_positions(ids: list[int]) -> list[int]:
+    """Where in `ids` the ids stand that are no text."""
+    return [i for i, token in enumerate(ids) if not 0 <= token < FIRST_CONTROL]
+
+
+def _positions_by_plane(ids: list[int], checked: array[int]) -> list[int]:
+    """The same, some ten times as fast: text has a third byte below 3, but for its last few ids."""
+    octets = checked.tobytes()
     if sys.byteorder == "big":
-        raw.byteswap()
-    octets = raw.tobytes()
-    high = {match.start() for match in _NOT_LOW.finditer(octets[2::4])}
-    if octets[3::4].count(0) < len(ids):
-        high.update(match.start() for match in _NOT_ZERO.finditer(octets[3::4]))
+        octets = octets[::-1]
+    third, fourth = octets[2::4], octets[3::4]
+    high = {found.start() for found in _NOT_LOW.finditer(third)}
+    if fourth.count(0) < len(ids):
+        high.update(found.start() for found in _NOT_ZERO.finditer(fourth))
+    if sys.byteorder == "big":
+        high = {len(ids) - 1 - i for i in high}
     return sorted(i for i in high if ids[i] >= FIRST_CONTROL)
 
 
@@ -144,6 +151,14 @@ class TextStream:
             self._pieces.clear()
             self._text = text
         return self._text
+
+    def complete_tokens(self, tokens: list[int]) -> list[int]:
+        """The ids decoded so far, less those that an unfinished character needs."""
+        end, unfinished = self.done, len(self._pending)
+        while unfinished > 0:
+            end -= 1
+            unfinished -= len(token_bytes(tokens[end]))
+        return tokens[self.start : end]
 
     def copy(self) -> TextStream:
         other = TextStream(self.start)

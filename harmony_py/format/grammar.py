@@ -34,6 +34,9 @@ class State(Enum):
     TYPE = "content type"
     CONTENT = "content"
 
+    # A member equals itself alone; an enum's own hash is a Python call, paid in every look-up.
+    __hash__ = object.__hash__
+
 
 class Row(NamedTuple):
     """One state: how hosts see it, whether text may stand here, and where each legal control token leads."""

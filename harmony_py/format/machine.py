@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from harmony_py.errors import ParseError
 from harmony_py.format.build import build_message
-from harmony_py.format.decode import TextStream, control_positions
+from harmony_py.format.decode import TextStream, scan
 from harmony_py.format.events import ContentDelta, Diagnostic, MessageEnd, MessageStart, Span
 from harmony_py.format.grammar import TABLE, State, expected
 from harmony_py.tokenizer.special import MESSAGE, START, STOP_TOKENS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harmony_py.chat.messages import Message, Role
     from harmony_py.format.events import Event, Part
     from harmony_py.format.header import Header
@@ -118,9 +120,10 @@ class Machine:
 
     # -- tokens in -----------------------------------------------------------------------------------------
 
-    def feed(self, ids: list[int]) -> None:
+    def feed(self, tokens: Iterable[int]) -> None:
+        ids, controls = scan(tokens, any_size=self.policy.any_id)
         at = 0
-        for position in control_positions(ids):
+        for position in controls:
             if position > at:
                 self.text(ids[at:position])
             self.control(ids[position])
@@ -244,8 +247,7 @@ class Machine:
         self.diagnostics.append(diagnostic)
         if self.events is not None:
             # First the text that came before, so that the order does not depend on how tokens come in.
-            if self.flowing:
-                self.flush(max(start, self.content.done))
+            self.flush(min(max(start, self.content.done), self.shown_end()))
             self.events.append(diagnostic)
 
     def messages(self) -> list[Message]:

@@ -7,13 +7,12 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harmony_py.chat.messages import Role
-from harmony_py.format.decode import FIRST_CONTROL, as_ids
+from harmony_py.format.decode import FIRST_CONTROL
 from harmony_py.format.events import ContentDelta
 from harmony_py.format.grammar import TABLE, State, StreamState
 from harmony_py.format.machine import Machine, Policy
 from harmony_py.format.recover import Recover
 from harmony_py.format.strict import Strict
-from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import START
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def parse(
     the full names of the tools there are (`functions.f`), `"recover"` also corrects recipients.
     """
     machine = _Settings.of(role, policy, tools).machine()
-    machine.feed(as_ids(tokens, any_size=machine.policy.any_id))
+    machine.feed(tokens)
     machine.finish()
     return ParseResult(machine.messages(), machine.spans(), machine.diagnostics, _pending(machine))
 
@@ -160,7 +159,7 @@ class StreamableParser:
         machine = self._machine
         self._shown = machine.shown_end()
         try:
-            machine.feed(as_ids(tokens, any_size=machine.policy.any_id))
+            machine.feed(tokens)
         finally:
             self._shown_at = len(machine.tokens)
 
@@ -261,7 +260,8 @@ class StreamableParser:
                 "channel": header.channel,
                 "content_type": header.content_type,
             }
-            data["content_tokens"] = Tokenizer.o200k_harmony().encode_ordinary(self.current_content)
+            self._catch_up()
+            data["content_tokens"] = machine.content.complete_tokens(machine.tokens)
         elif machine.state is not State.BETWEEN:
             data["header_tokens"] = machine.tokens[machine.head :]
         return data
