@@ -6,7 +6,7 @@ import importlib
 import sys
 
 COMMANDS = {
-    "tokenizer": "encode, decode, count, load and memory beside tiktoken, tokenizers, fastokens, gigatoken, quicktok",
+    "tokenizer": "text to ids beside tiktoken, tokenizers, fastokens, gigatoken and quicktok",
     "render": "conversations to tokens beside openai-harmony",
     "parse": "tokens to messages beside openai-harmony",
     "corpora": "write the texts that are measured on as plain files, with their hashes",
@@ -17,7 +17,7 @@ examples:
   python -m benchmarks tokenizer --quick
   python -m benchmarks tokenizer --only english,code --libraries ours,tiktoken,gigatoken --repeats 7
   python -m benchmarks tokenizer --corpus mine=notes.txt --only mine
-  python -m benchmarks tokenizer --json result.json --plot docs/tokenizer.svg
+  python -m benchmarks tokenizer --json result.json --plot docs/benchmarks.svg
   python -m benchmarks corpora a-folder
 
 Each has its own --help. They need the packages of the group `bench`: pip install --group bench"""

@@ -1,7 +1,7 @@
 """Worst cases: inputs on which tokenizers fall behind, hang or crash.
 
-Every call asks for another variant (another length, another seed), so that no cache of whole pieces can answer
-from an earlier call: what is measured is the work.
+Every call is given another variant (another length, another seed), so that no cache of whole pieces can
+answer from an earlier call: what is measured is the work.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIZE = 1_000_000
 """Bytes of UTF-8, about."""
 
-_WORDS = "the of and to in is you that it he was for on are as with his they at be this have from or one".split()
+_WORDS = ("the", "of", "and", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on", "are", "with")
 _HANZI = "".join(map(chr, range(0x4E00, 0x9FA6)))
 _LATIN1 = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x100)]))
 _SPACES = (" ", "\t", "\n", "\r\n", "  \n", "\u00a0", "\u3000")
@@ -38,9 +38,15 @@ def _drawn(alphabet: str, width: float = 1) -> Callable[[random.Random, int, int
     return lambda rng, variant, size: "".join(rng.choices(alphabet, k=int(size / width)))
 
 
-def _whitespace_mix(rng: random.Random, variant: int, size: int) -> str:
-    runs = (rng.choice(_SPACES) * rng.randrange(1, 30) for _ in range(size // 20))
+def _indentation(rng: random.Random, variant: int, size: int) -> str:
+    """Short words between runs of all kinds of white space, as in deeply indented or badly extracted text."""
+    runs = (rng.choice(_SPACES) * rng.randrange(1, 30) + rng.choice(_WORDS) for _ in range(size // 24))
     return "".join(runs)
+
+
+def _white_space(rng: random.Random, variant: int, size: int) -> str:
+    """Nothing but white space, line ends among it: one piece that many splitters retry."""
+    return "".join(rng.choice(_SPACES) * rng.randrange(1, 30) for _ in range(size // 28))
 
 
 def _unicode(rng: random.Random, variant: int, size: int) -> str:
@@ -64,7 +70,8 @@ _MAKERS: dict[str, Callable[[random.Random, int, int], str]] = {
     "letter run": _run("a"),
     "space run": _run(" "),
     "punctuation run": _run("!"),
-    "white space": _whitespace_mix,
+    "indentation": _indentation,
+    "white space": _white_space,
     "digits": _drawn(string.digits),
     "latin-1": _drawn(_LATIN1, 1.5),
     "unicode": _unicode,

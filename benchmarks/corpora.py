@@ -6,20 +6,22 @@ halves of a corpus hold the same kinds of text but never the same text, and cut 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import sources
+from benchmarks import adversarial, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from benchmarks.sources import Document
 
 MEGABYTE = 1_000_000
+PARAMETER_TYPES = ("string", "number", "boolean")
 NAMES = ("english", "code", "chat", "multilingual", "cjk")
 
 
@@ -37,7 +39,7 @@ class Corpus(NamedTuple):
     def manifest(self) -> str:
         """Name, bytes and hash: two runs with the same line measured the same text."""
         data = self.text.encode()
-        return f"{self.name:<14} {len(data):>9,} bytes  sha256 {hashlib.sha256(data).hexdigest()}"
+        return f"{self.name:<22} {len(data):>9,} bytes  sha256 {hashlib.sha256(data).hexdigest()}"
 
 
 def halved(name: str, text: str) -> Corpus:
@@ -96,7 +98,7 @@ def _chat() -> Iterator[str]:
     prose, code = _paragraphs(_english()), _paragraphs(_code())
     tools = [_tool(rng, next(prose)) for _ in range(40)]
     while True:
-        messages = [{"role": "system", "content": next(prose)}]
+        messages: list[dict[str, object]] = [{"role": "system", "content": next(prose)}]
         for _ in range(rng.randrange(1, 5)):
             messages += _turn(rng, prose, code, tools)
         yield json.dumps(
@@ -117,11 +119,14 @@ def _tool(rng: random.Random, description: str) -> dict[str, object]:
     words = [word for word in description.lower().split() if word.isalpha()] or ["look", "up"]
     properties = {
         f"{word}_{kind}": {"type": kind, "description": " ".join(rng.sample(words, min(6, len(words))))}
-        for word, kind in zip(rng.sample(words, min(3, len(words))), ("string", "number", "boolean"))
+        for word, kind in zip(rng.sample(words, min(3, len(words))), PARAMETER_TYPES, strict=False)
     }
     parameters = {"type": "object", "properties": properties, "required": list(properties)[:1]}
     name = "_".join(words[:2])
-    return {"type": "function", "function": {"name": name, "description": description[:200], "parameters": parameters}}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description[:200], "parameters": parameters},
+    }
 
 
 def _turn(
@@ -134,7 +139,9 @@ def _turn(
         function = rng.choice(tools)["function"]
         assert isinstance(function, dict)
         arguments = {
-            name: {"string": question[:40], "number": rng.randrange(10_000), "boolean": rng.random() < 0.5}[schema["type"]]
+            name: {"string": question[:40], "number": rng.randrange(10_000), "boolean": rng.random() < 0.5}[
+                schema["type"]
+            ]
             for name, schema in function["parameters"]["properties"].items()
         }
         call_id = f"call_{rng.getrandbits(96):024x}"
@@ -143,7 +150,9 @@ def _turn(
             "type": "function",
             "function": {"name": function["name"], "arguments": json.dumps(arguments)},
         }
-        result = json.dumps({"rows": [{"id": rng.getrandbits(32), "score": round(rng.random(), 6)} for _ in range(4)]})
+        result = json.dumps(
+            {"rows": [{"id": rng.getrandbits(32), "score": round(rng.random(), 6)} for _ in range(4)]}
+        )
         turn.append({"role": "assistant", "content": None, "tool_calls": [call]})
         turn.append({"role": "tool", "tool_call_id": call_id, "content": result})
     answer = next(prose)
@@ -157,10 +166,30 @@ def _is_cjk(language: str) -> bool:
     return language.split("_")[0] in {"zh", "ja", "ko"}
 
 
+def _is_neither_cjk_nor_english(language: str) -> bool:
+    return not _is_cjk(language) and not language.startswith("en")
+
+
 _BUILDERS: dict[str, tuple[Callable[[], Iterator[str]], float]] = {
     "english": (_english, 6.0),
     "code": (_code, 6.0),
     "chat": (_chat, 5.0),
-    "multilingual": (lambda: _translations(lambda l: not _is_cjk(l) and not l.startswith("en")), 6.0),
+    "multilingual": (lambda: _translations(_is_neither_cjk_nor_english), 6.0),
     "cjk": (lambda: _translations(_is_cjk), 4.0),
 }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write every corpus and the first variant of every worst case as plain files, and print the manifest."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks corpora", description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args(arguments).folder
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [load(name) for name in NAMES]
+    made += [
+        Corpus(f"adv_{name.replace(' ', '_')}", adversarial.text(name, 0), "") for name in adversarial.NAMES
+    ]
+    for corpus in made:
+        (folder / f"{corpus.name}.txt").write_bytes(corpus.text.encode())
+        print(corpus.manifest())
+    return 0

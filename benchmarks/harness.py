@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,8 +49,8 @@ class Samples(NamedTuple):
         return (max(self.seconds) - min(self.seconds)) / self.median
 
 
-def timed(call: Callable[[], object]) -> Seconds:
-    """Run `call` once, without the garbage collector looking in, and drop its result outside the time."""
+def timed(call: Callable[[], T]) -> tuple[Seconds, T]:
+    """Run `call` once, without the garbage collector looking in; freeing the result is the caller's time."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
@@ -59,8 +61,7 @@ def timed(call: Callable[[], object]) -> Seconds:
     finally:
         if was_enabled:
             gc.enable()
-    del result
-    return Seconds(wall, cpu)
+    return Seconds(wall, cpu), result
 
 
 def interleave(
@@ -75,7 +76,7 @@ def interleave(
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            seconds[name].append(getattr(timed(call), clock))
+            seconds[name].append(getattr(timed(call)[0], clock))
     return {name: Samples(tuple(values)) for name, values in seconds.items()}
 
 
@@ -85,7 +86,7 @@ def pin(cores: int = 1) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
 
 
-class Failure(Exception):
+class ProcessError(Exception):
     """What a measured process did instead of answering: `crash`, `hang` or `error`, and its last words."""
 
     def __init__(self, kind: str, words: str) -> None:
@@ -96,7 +97,7 @@ class Failure(Exception):
 def in_process(
     module: str, job: Mapping[str, Any], *, timeout: float = 120, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """What `python -m module` answers to `job`, both JSON, in a process of its own; else `Failure`."""
+    """What `python -m module` answers to `job`, both JSON, in a process of its own; else `ProcessError`."""
     command = [sys.executable, "-m", module, json.dumps(job)]
     try:
         done = subprocess.run(
@@ -109,12 +110,12 @@ def in_process(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Failure("hang", f"no answer in {timeout:.0f} s") from None
+        raise ProcessError("hang", f"no answer in {timeout:.0f} s") from None
     words = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode < 0:
-        raise Failure("crash", f"signal {-done.returncode} {words}")
+        raise ProcessError("crash", f"signal {-done.returncode} {words}")
     if done.returncode:
-        raise Failure("panic" if "PanicException" in words else "error", words)
+        raise ProcessError("panic" if "PanicException" in words else "error", words)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 

@@ -1,10 +1,11 @@
-"""Every tokenizer measured, behind the same few calls. One function a library; it alone imports it.
+"""Every tokenizer measured, behind the same few calls: one function a library, which is given the module.
 
 Each is given its fastest published way to do the thing asked; text is encoded as text, control tokens unread.
 """
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 from array import array
@@ -22,8 +23,8 @@ class Engine(NamedTuple):
     to_array: Callable[[str], Any] | None = None
     """Ids in anything that has the buffer protocol, 32 bits each."""
     decode: Callable[[list[int]], Any] | None = None
-    count: Callable[[str], int] | None = None
-    """Only where the library counts without making the ids."""
+    count_only: Callable[[str], int] | None = None
+    """Where the library counts without making the ids."""
     batch: Callable[[list[str], int], Any] | None = None
     """Many texts on so many threads."""
     flatten: Callable[[Any], Any] = lambda result: array("I", itertools.chain.from_iterable(result))
@@ -35,29 +36,28 @@ class Engine(NamedTuple):
 class Library(NamedTuple):
     distribution: str
     module: str
-    load: Callable[[Path], Engine]
-    """From the folder that `vocabularies.prepare` filled. Imports the library."""
+    adapt: Callable[[Any, Path], Engine]
+
+    def load(self, vocabulary: Path) -> Engine:
+        """Import the library and have it load from the folder that `vocabularies.prepare` filled."""
+        return self.adapt(importlib.import_module(self.module), vocabulary)
 
 
-def _ours(folder: Path) -> Engine:
-    from harmony_py import Tokenizer
-
-    ours: Any = Tokenizer.o200k_harmony()
+def _ours(harmony_py: Any, folder: Path) -> Engine:
+    ours = harmony_py.Tokenizer.o200k_harmony()
     to_array = getattr(ours, "encode_to_numpy", None)
     batch = getattr(ours, "encode_ordinary_batch", None)
     return Engine(
         to_list=ours.encode_ordinary,
         to_array=to_array and (lambda text: to_array(text, disallowed_special=())),
         decode=ours.decode,
-        count=getattr(ours, "count", None),
+        count_only=getattr(ours, "count", None),
         batch=batch and (lambda texts, threads: batch(texts, num_threads=threads)),
     )
 
 
-def _tiktoken(folder: Path) -> Engine:
+def _tiktoken(tiktoken: Any, folder: Path) -> Engine:
     os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
-    import tiktoken
-
     encoding = tiktoken.get_encoding("o200k_harmony")
     return Engine(
         to_list=encoding.encode_ordinary,
@@ -67,10 +67,8 @@ def _tiktoken(folder: Path) -> Engine:
     )
 
 
-def _openai_harmony(folder: Path) -> Engine:
+def _openai_harmony(openai_harmony: Any, folder: Path) -> Engine:
     os.environ["TIKTOKEN_ENCODINGS_BASE"] = str(folder)
-    import openai_harmony
-
     encoding = openai_harmony.load_harmony_encoding("HarmonyGptOss")
     return Engine(
         to_list=lambda text: encoding.encode(text, disallowed_special=()),
@@ -78,9 +76,7 @@ def _openai_harmony(folder: Path) -> Engine:
     )
 
 
-def _tokenizers(folder: Path) -> Engine:
-    import tokenizers
-
+def _tokenizers(tokenizers: Any, folder: Path) -> Engine:
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return Engine(
         to_list=lambda text: tokenizer.encode(text).ids,
@@ -90,9 +86,7 @@ def _tokenizers(folder: Path) -> Engine:
     )
 
 
-def _fastokens(folder: Path) -> Engine:
-    import fastokens
-
+def _fastokens(fastokens: Any, folder: Path) -> Engine:
     tokenizer = fastokens.Tokenizer.from_tiktoken(str(folder / "o200k_base.tiktoken"), encoding="o200k_base")
     return Engine(
         to_list=lambda text: tokenizer.encode_ordinary(text).ids,
@@ -103,9 +97,7 @@ def _fastokens(folder: Path) -> Engine:
     )
 
 
-def _gigatoken(folder: Path) -> Engine:
-    import gigatoken
-
+def _gigatoken(gigatoken: Any, folder: Path) -> Engine:
     tokenizer = gigatoken.Tokenizer.from_tiktoken(
         folder / "o200k_base.tiktoken", pretokenizer="o200k", special_tokens={}
     )
@@ -124,23 +116,19 @@ def _awkward_values(result: Any) -> Any:
     return awkward.to_numpy(awkward.flatten(result))
 
 
-def _quicktok(folder: Path) -> Engine:
-    import quicktok
-
+def _quicktok(quicktok: Any, folder: Path) -> Engine:
     encoding = quicktok.get_encoding("o200k_harmony")
     return Engine(
         to_list=encoding.encode_ordinary,
         to_array=lambda text: encoding.encode_batch([text], 1)[0],
         decode=encoding.decode,
-        count=encoding.count,
+        count_only=encoding.count,
         batch=encoding.encode_batch,
         flatten=lambda result: result[0],
     )
 
 
-def _splintr(folder: Path) -> Engine:
-    import splintr
-
+def _splintr(splintr: Any, folder: Path) -> Engine:
     tokenizer = splintr.Tokenizer.from_pretrained("o200k_harmony")
     return Engine(
         to_list=tokenizer.encode_ordinary,

@@ -20,7 +20,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     aligned = (
-        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
+        [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
         for line in lines
     )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in aligned)
@@ -48,20 +51,30 @@ class Comparison(NamedTuple):
     more_is_better: bool
     figures: list[Figure]
 
+    @property
+    def cases(self) -> list[str]:
+        return distinct(figure.case for figure in self.figures)
+
+    @property
+    def libraries(self) -> list[str]:
+        """The one that is compared first, then its rivals."""
+        return distinct(figure.library for figure in self.figures)
+
     def quoted(self, case: str, library: str) -> float | None:
         return next((f.quoted for f in self.figures if (f.case, f.library) == (case, library)), None)
 
     def markdown(self, base: str) -> str:
-        """A row a case, a column a library, and the first library's advantage over `base` and over the best."""
-        cases, libraries = _distinct(f.case for f in self.figures), _distinct(f.library for f in self.figures)
-        subject, *rivals = libraries
+        """A row a case, a column a library, and how the first does against `base` and the best."""
+        subject, *rivals = libraries = self.libraries
         rows = []
-        for case in cases:
+        for case in self.cases:
             cells = [self._cell(case, library) for library in libraries]
             ours, others = self.quoted(case, subject), [self.quoted(case, rival) for rival in rivals]
             known = [value for value in others if value is not None]
             best = (max if self.more_is_better else min)(known) if known else None
-            rows.append([case, *cells, self._advantage(ours, self.quoted(case, base)), self._advantage(ours, best)])
+            rows.append(
+                [case, *cells, self._advantage(ours, self.quoted(case, base)), self._advantage(ours, best)]
+            )
         header = [self.unit, *libraries, f"{subject} : {base}", f"{subject} : best rival"]
         return f"**{self.title}**, {self.unit}\n\n{table(header, rows)}"
 
@@ -77,7 +90,7 @@ class Comparison(NamedTuple):
         return ratio(ours, other) if self.more_is_better else ratio(other, ours)
 
 
-def _distinct(names: Iterable[str]) -> list[str]:
+def distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
@@ -97,7 +110,8 @@ def environment(distributions: Sequence[str]) -> str:
     """The machine, the Python and the versions measured, in one paragraph."""
     versions = ", ".join(f"{name} {_version(name)}" for name in distributions)
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{_processor()}, {os.cpu_count()} cores; {platform.system()} {platform.machine()}; {python}; {versions}."
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{_processor()}, {os.cpu_count()} cores; {system}; {python}; {versions}."
 
 
 def _version(distribution: str) -> str:
@@ -119,27 +133,3 @@ def _processor() -> str:
 def write_json(path: Path, result: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-def bars(path: Path, title: str, unit: str, groups: Sequence[str], series: Mapping[str, Sequence[float]]) -> None:
-    """A bar chart with one group of bars per case and one colour per library, written to `path`."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(10, 4.5), layout="constrained")
-    width = 0.85 / len(series)
-    for place, (name, values) in enumerate(series.items()):
-        left = [group + (place - (len(series) - 1) / 2) * width for group in range(len(groups))]
-        axes.bar(left, values, width, label=name)
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set_ylabel(unit)
-    axes.set_title(title, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_axisbelow(True)
-    axes.legend(frameon=False, ncols=2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)

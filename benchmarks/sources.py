@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import functools
 import gzip
 import html.parser
 import importlib.metadata
 import json
 import struct
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,13 +43,13 @@ def service_documentation() -> Iterator[Document]:
         if path.name == "service-2.json.gz":
             models[path.parts[-3]] = name, path  # sorted: the newest version of a service comes last
     for name, path in models.values():
-        yield Document(name, lambda path=path: _documentation(path))
+        yield Document(name, partial(_documentation, path))
 
 
 def docstrings() -> Iterator[Document]:
     """The docstrings of Python modules, one document a module."""
     for name, path in _files(CODE_PACKAGES, frozenset({".py"})):
-        yield Document(f"docstrings of {name}", lambda path=path: _docstrings(path))
+        yield Document(f"docstrings of {name}", partial(_docstrings, path))
 
 
 def source_files() -> Iterator[Document]:
@@ -57,7 +57,7 @@ def source_files() -> Iterator[Document]:
     for name, path in _files(CODE_PACKAGES, SOURCE_SUFFIXES):
         text = path.read_text(encoding="utf-8", errors="ignore")
         if max(map(len, text.split("\n"))) < 400:
-            yield Document(name, lambda text=text: text)
+            yield Document(name, partial(str, text))
 
 
 def translations(chosen: Callable[[str], bool]) -> Iterator[Document]:
@@ -71,7 +71,7 @@ def translations(chosen: Callable[[str], bool]) -> Iterator[Document]:
         seen.update(fresh)
         for start in range(0, len(fresh), 50):
             block = "\n".join(fresh[start : start + 50])
-            yield Document(f"{name}:{start}", lambda block=block: block)
+            yield Document(f"{name}:{start}", partial(str, block))
 
 
 def _files(packages: tuple[str, ...], suffixes: frozenset[str]) -> Iterator[tuple[str, Path]]:
@@ -96,14 +96,15 @@ def _messages(catalogue: bytes) -> Iterator[str]:
         original, message = (
             catalogue[start : start + length]
             for length, start in (
-                struct.unpack_from(f"{order}2I", catalogue, table + 8 * i) for table in (originals, translated)
+                struct.unpack_from(f"{order}2I", catalogue, table + 8 * i)
+                for table in (originals, translated)
             )
         )
         if original and message != original:
             yield from filter(None, message.decode("utf-8").split("\0"))
 
 
-@functools.cache
+@cache
 def _docstrings(path: Path) -> str:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -111,7 +112,7 @@ def _docstrings(path: Path) -> str:
     return "\n\n".join(text for text in found if text and len(text) > 80)
 
 
-@functools.cache
+@cache
 def _documentation(model: Path) -> str:
     paragraphs: dict[str, None] = {}
     length = 0

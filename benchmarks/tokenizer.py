@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import adversarial, corpora, measurements, vocabularies
+from benchmarks import adversarial, corpora, measurements, plots, vocabularies
 from benchmarks.libraries import DEFAULT, LIBRARIES, REFERENCE
 from benchmarks.measurements import Plan
 from benchmarks.report import Comparison, environment, write_json
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from benchmarks.corpora import Corpus
 
 GROUPS = ("worst", "short", "decode", "count", "threads", "startup", "memory")
+PLOTTED = ("Unseen text", "Worst cases")
 SHORT_CORPORA = ("english", "chat", "multilingual")
 QUICK_MEGABYTES = 2.0
+QUICK_LIBRARIES = tuple(name for name in DEFAULT if name != "tokenizers")
+"""It takes as long as all the others together."""
 
 NOTES = f"""\
-Unseen text: a fresh process encodes the first half of the corpus, then the second half is timed, once. Repeated
-text: the same half again. The median of the repeats is quoted. Ids are compared with {REFERENCE}'s before a time
-counts. `A : B` says how many times better A is than B."""
+Unseen text: a fresh process encodes the first half of the corpus, then the second half is timed, once.
+Repeated text: the same half again. The median of the repeats is quoted. Ids are compared with {REFERENCE}'s
+before a time counts. `A : B` says how many times better A is than B."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
             comparisons.append(comparison)
     if options.json:
         write_json(options.json, {"environment": heading, "comparisons": [_plain(c) for c in comparisons]})
+    if options.plot:
+        plots.draw(options.plot, [c for c in comparisons if c.title.startswith(PLOTTED)], heading)
     return 0
 
 
@@ -97,16 +102,26 @@ def _plain(comparison: Comparison) -> dict[str, object]:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks tokenizer", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter texts, the corpora only, two repeats")
-    parser.add_argument("--only", type=_names, default=frozenset(), metavar="NAME,...", help=f"any of: {_known()}")
-    parser.add_argument("--libraries", type=_libraries, default=DEFAULT, metavar="NAME,...", help=_known_libraries())
-    parser.add_argument("--output", type=_outputs, default=("list", "array"), help="list, array or list,array")
+    parser.add_argument(
+        "--only", type=_names, default=frozenset(), metavar="NAME,...", help=f"any of: {_known()}"
+    )
+    parser.add_argument("--libraries", type=_libraries, metavar="NAME,...", help=_known_libraries())
+    parser.add_argument(
+        "--output", type=_outputs, default=("list", "array"), help="list, array or list,array"
+    )
     parser.add_argument("--repeats", type=int, help="processes for each library and case (5, quick 2)")
     parser.add_argument("--corpus", type=_named_path, action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every single value")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PATH", help="draw unseen text and worst cases (.svg, .png)"
+    )
     options = parser.parse_args(arguments)
     if options.quick and not options.only:
         options.only = frozenset([*corpora.NAMES, *(name for name, _ in options.corpus)])
+    options.libraries = options.libraries or (QUICK_LIBRARIES if options.quick else DEFAULT)
     options.repeats = options.repeats or (2 if options.quick else 5)
     known = {*corpora.NAMES, *GROUPS, *adversarial.NAMES, *(name for name, _ in options.corpus)}
     if unknown := options.only - known:
@@ -119,7 +134,9 @@ def _known() -> str:
 
 
 def _known_libraries() -> str:
-    return f"any of: {', '.join(LIBRARIES)}; left out unless named: {', '.join(LIBRARIES.keys() - set(DEFAULT))}"
+    return (
+        f"any of: {', '.join(LIBRARIES)}; left out unless named: {', '.join(LIBRARIES.keys() - set(DEFAULT))}"
+    )
 
 
 def _names(value: str) -> frozenset[str]:
@@ -130,9 +147,13 @@ def _libraries(value: str) -> tuple[str, ...]:
     names = tuple(value.split(","))
     for name in names:
         if name not in LIBRARIES:
-            raise argparse.ArgumentTypeError(f"no library is called {name!r}; there are {', '.join(LIBRARIES)}")
+            raise argparse.ArgumentTypeError(
+                f"no library is called {name!r}; there are {', '.join(LIBRARIES)}"
+            )
         if importlib.util.find_spec(LIBRARIES[name].module) is None:
-            raise argparse.ArgumentTypeError(f"{name} is not installed: pip install {LIBRARIES[name].distribution}")
+            raise argparse.ArgumentTypeError(
+                f"{name} is not installed: pip install {LIBRARIES[name].distribution}"
+            )
     return names
 
 

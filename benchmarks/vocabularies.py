@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.harness import ROOT
 from harmony_py.tokenizer import vocab
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATTERN = "|".join(
     [
@@ -80,7 +84,7 @@ def last_merge(ranks: dict[bytes, int], token: bytes) -> list[bytes]:
     limit = ranks[token]
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
-        rank, place = min((ranks.get(a + b, limit), i) for i, (a, b) in enumerate(zip(parts, parts[1:])))
+        rank, place = min((ranks.get(a + b, limit), i) for i, (a, b) in enumerate(itertools.pairwise(parts)))
         if rank >= limit:
             raise ValueError(f"token {limit} {token!r} is not reachable by merging")
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
