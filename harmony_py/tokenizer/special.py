@@ -19,7 +19,7 @@ N_VOCAB: Final = 201_088
 """Rows of the models' embedding table: ids are `0 .. N_VOCAB - 1`."""
 
 LAST_RESERVED: Final = 201_088
-"""One id past the models' table. The reference decodes it, so we do; nothing ever produces it."""
+"""One id past the models' table. `openai-harmony` decodes it, so we do; nothing ever produces it."""
 
 STOP_TOKENS: Final = frozenset({RETURN, END, CALL})
 """Any of these ends a message."""
@@ -40,17 +40,21 @@ _NAMED: Final = {
 }
 
 END_OF_PROMPT_NAME: Final = "<|endofprompt|>"
-"""tiktoken's second name for `<|reserved_200018|>`; `openai-harmony` does not know it."""
+"""tiktoken's second name for `<|reserved_200018|>`, and what it decodes to; unknown to `openai-harmony`."""
 
 
-def _reserved() -> dict[str, int]:
+def _reserved(ids: range) -> dict[str, int]:
     taken = set(_NAMED.values())
-    return {f"<|reserved_{i}|>": i for i in range(START_OF_TEXT, LAST_RESERVED + 1) if i not in taken}
+    return {f"<|reserved_{i}|>": i for i in ids if i not in taken}
 
 
 SPECIAL_TOKENS: Final[dict[str, int]] = {
-    END_OF_PROMPT_NAME: END_OF_PROMPT,
     **_NAMED,
-    **_reserved(),
+    **_reserved(range(START_OF_TEXT, N_VOCAB)),
+    END_OF_PROMPT_NAME: END_OF_PROMPT,
 }
-"""Every control token by name, `<|reserved_201088|>` included. Of two names the later one is decoded to."""
+"""Every control token that text can be allowed to become, by name: the names that tiktoken knows. Of two
+names for one id, the later one is decoded to."""
+
+DECODE_ONLY_TOKENS: Final[dict[str, int]] = _reserved(range(N_VOCAB, LAST_RESERVED + 1))
+"""Control tokens that are decoded but that no text becomes."""
