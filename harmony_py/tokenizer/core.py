@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harmony_py import _rust
-from harmony_py.tokenizer.special import DECODE_ONLY_TOKENS, END_OF_TEXT, N_VOCAB, SPECIAL_TOKENS
+from harmony_py.tokenizer.special import DECODE_ONLY, ENCODABLE, END_OF_TEXT, N_VOCAB, SPECIAL_TOKENS
 from harmony_py.tokenizer.stream import StreamDecoder
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Segment: TypeAlias = "str | int"
 """What `encode_segments` takes: text in which nothing is a control token, or one token's id."""
 
-_SPECIAL_IDS = frozenset(SPECIAL_TOKENS.values()) | frozenset(DECODE_ONLY_TOKENS.values())
+_SPECIAL_IDS = frozenset(SPECIAL_TOKENS.values())
 
 
 class Tokenizer(_rust.Core):
@@ -89,7 +89,7 @@ class Tokenizer(_rust.Core):
     @property
     def special_tokens_set(self) -> set[str]:
         """The names of the control tokens that `allowed_special` and `disallowed_special` mean by "all"."""
-        return set(SPECIAL_TOKENS)
+        return set(ENCODABLE)
 
     def is_special_token(self, token: int) -> bool:
         """Whether `token` is the id of a control token."""
@@ -115,4 +115,4 @@ class Tokenizer(_rust.Core):
 
 @functools.cache
 def _shared() -> Tokenizer:
-    return _rust.Core.__new__(Tokenizer, list(SPECIAL_TOKENS.items()), list(DECODE_ONLY_TOKENS.items()))
+    return _rust.Core.__new__(Tokenizer, list(ENCODABLE.items()), list(DECODE_ONLY.items()))

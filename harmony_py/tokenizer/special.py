@@ -40,21 +40,22 @@ _NAMED: Final = {
 }
 
 END_OF_PROMPT_NAME: Final = "<|endofprompt|>"
-"""tiktoken's second name for `<|reserved_200018|>`, and what it decodes to; unknown to `openai-harmony`."""
+"""tiktoken's second name for `<|reserved_200018|>`; `openai-harmony` does not know it."""
 
 
-def _reserved(ids: range) -> dict[str, int]:
-    taken = set(_NAMED.values())
-    return {f"<|reserved_{i}|>": i for i in ids if i not in taken}
-
-
-SPECIAL_TOKENS: Final[dict[str, int]] = {
-    **_NAMED,
-    **_reserved(range(START_OF_TEXT, N_VOCAB)),
-    END_OF_PROMPT_NAME: END_OF_PROMPT,
+_RESERVED: Final = {
+    f"<|reserved_{i}|>": i for i in range(START_OF_TEXT, LAST_RESERVED + 1) if i not in _NAMED.values()
 }
-"""Every control token that text can be allowed to become, by name: the names that tiktoken knows. Of two
-names for one id, the later one is decoded to."""
 
-DECODE_ONLY_TOKENS: Final[dict[str, int]] = _reserved(range(N_VOCAB, LAST_RESERVED + 1))
-"""Control tokens that are decoded but that no text becomes."""
+SPECIAL_TOKENS: Final[dict[str, int]] = {END_OF_PROMPT_NAME: END_OF_PROMPT, **_NAMED, **_RESERVED}
+"""Every control token by name. Of two names for one id, the later one is how `openai-harmony` spells it."""
+
+DECODE_ONLY: Final[dict[str, int]] = {name: i for name, i in SPECIAL_TOKENS.items() if i >= N_VOCAB}
+"""Control tokens that are decoded but that no text becomes, not even where every one is allowed."""
+
+ENCODABLE: Final[dict[str, int]] = {
+    name: i
+    for name, i in [*_NAMED.items(), *_RESERVED.items(), (END_OF_PROMPT_NAME, END_OF_PROMPT)]
+    if i < N_VOCAB
+}
+"""The control tokens that tiktoken knows. Of two names for one id, the later one is tiktoken's spelling."""

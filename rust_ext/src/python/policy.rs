@@ -66,17 +66,19 @@ impl<'py> Special<'py> {
     /// What to do with the control tokens in `texts`. Raises if one of them has a disallowed string that
     /// is no control token's name: those, arbitrary as they are, Python looks for itself.
     pub fn policy(&self, known: &SpecialTokens, texts: &[Bound<'py, PyString>]) -> PyResult<Policy> {
+        let by_name = matches!(self.allowed, Choice::Names(_)) || matches!(self.disallowed, Choice::Names(_));
+        // Without names there is nothing to collect, and looking ahead for `<|` would save nothing.
+        let opens = !by_name || any_opens(texts)?;
         if let Choice::Names(names) = &self.disallowed {
+            // Most names begin with `<|`, and most texts do not have it.
+            let possible =
+                |name: &Bound<'_, PyString>| opens || !name.to_str().is_ok_and(|name| name.starts_with(OPEN));
+            let names: Vec<_> = names.iter().filter(|name| possible(name)).collect();
             for text in texts {
-                refuse_unknown(known, names, text)?;
+                refuse_unknown(known, &names, text)?;
             }
         }
-        let spelled = match (&self.allowed, &self.disallowed) {
-            (Choice::Names(_), _) | (_, Choice::Names(_)) => any_opens(texts)?,
-            // No names to collect, so looking for them twice would save nothing.
-            _ => true,
-        };
-        if !spelled {
+        if !opens {
             return Ok(Policy { allowed: Names::None, disallowed: Names::None });
         }
         let allowed = self.allowed.names()?;
@@ -128,7 +130,7 @@ fn owned(names: &[Bound<'_, PyString>]) -> PyResult<HashSet<String>> {
 /// Raises if `text` has one of `names` that no control token has; the first of several, as a search would.
 fn refuse_unknown(
     known: &SpecialTokens,
-    names: &[Bound<'_, PyString>],
+    names: &[&Bound<'_, PyString>],
     text: &Bound<'_, PyString>,
 ) -> PyResult<()> {
     let is_known = |name: &Bound<'_, PyString>| name.to_str().is_ok_and(|name| known.id(name).is_some());
