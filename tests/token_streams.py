@@ -68,7 +68,9 @@ text_tokens = st.one_of(
 
 decodable_tokens = st.lists(
     st.one_of(
-        st.sampled_from(["a", " the", "\n\n", "é", "東", "👨‍👩‍👧", "🚀", "<|end|>", " {", '"x"', " to=f", "assistant"]),
+        st.sampled_from(
+            ["a", " the", "\n\n", "é", "東", "👨‍👩‍👧", "🚀", "<|end|>", " {", '"x"', " to=f", "assistant"]
+        ),
         st.text(max_size=4),
     ),
     max_size=8,
@@ -151,7 +153,18 @@ _CONTROL = [
 ]
 _WORDS = [
     *("assistant", "user", "system", "tool", "analysis", "commentary", "final", "fina", "comment"),
-    *(" to=functions.f", " to=python", " to=", "to=assistant", " json", "json", " code", " ", "\n", "functions.f"),
+    *(
+        " to=functions.f",
+        " to=python",
+        " to=",
+        "to=assistant",
+        " json",
+        "json",
+        " code",
+        " ",
+        "\n",
+        "functions.f",
+    ),
     *("Hello", " world", '{"a": 1}', "é", ".exec", "?", " <", " of"),
 ]
 
