@@ -1,10 +1,31 @@
 //! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`. Knows no messages.
 
+mod boundary;
+mod cache;
 mod classes;
+mod cuts;
+mod encoder;
+mod key;
 mod merge;
 mod pairs;
+mod pieces;
 mod pretokenize;
 mod python;
-mod special;
-mod tokenizer;
+pub mod special;
+#[cfg(test)]
+mod testing;
+pub mod tokenizer;
 mod vocab;
+
+/// Asks for the cache line that holds `value`.
+#[inline(always)]
+fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of a valid reference; it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}

@@ -1,11 +1,13 @@
 //! Text to ids and back, over the shared tables.
 
 use crate::{
+    encoder::Encoder,
     merge,
-    pretokenize::scalar,
     special::SpecialTokens,
     vocab::{self, Vocabulary},
 };
+
+static ENCODERS: std::sync::Mutex<Vec<Box<Encoder>>> = std::sync::Mutex::new(Vec::new());
 
 pub struct Tokenizer {
     pub special: SpecialTokens,
@@ -14,11 +16,11 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Appends the ids of `text`, in which nothing is a control token.
     pub fn encode_ordinary(&self, text: &str, out: &mut Vec<u32>) {
-        let mut start = 0;
-        while start < text.len() {
-            let end = scalar::piece_end(text, start);
-            merge::heap::merge(&text.as_bytes()[start..end], out);
-            start = end;
+        let mut encoder =
+            ENCODERS.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| Box::new(Encoder::new()));
+        encoder.encode(text, out);
+        if let Ok(mut pool) = ENCODERS.lock() {
+            pool.push(encoder);
         }
     }
 
