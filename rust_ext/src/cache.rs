@@ -1,7 +1,10 @@
 //! What pieces of several tokens were merged into: two small caches of fixed size, one for each thread
 //! that encodes at the same time.
 
-use crate::key::{Key, fold};
+use crate::{
+    key::{Key, fold},
+    table::Table,
+};
 
 const SHORT_LINES_LOG2: u32 = 14;
 const SHORT_IDS: usize = 3;
@@ -35,15 +38,15 @@ struct LongLine {
 }
 
 pub struct Cache {
-    short: Vec<ShortLine>,
-    long: Vec<LongLine>,
+    short: Table<ShortLine>,
+    long: Table<LongLine>,
 }
 
 impl Cache {
     pub fn new() -> Self {
         Self {
-            short: vec![ShortLine::default(); 1 << SHORT_LINES_LOG2],
-            long: vec![LongLine::default(); 1 << LONG_LINES_LOG2],
+            short: Table::new(ShortLine::default(), 1 << SHORT_LINES_LOG2),
+            long: Table::new(LongLine::default(), 1 << LONG_LINES_LOG2),
         }
     }
 

@@ -1,21 +1,23 @@
 //! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`. Knows no messages.
 
-mod boundary;
-mod cache;
-mod classes;
-mod cuts;
-mod encoder;
-mod key;
-mod merge;
-mod pairs;
-mod pieces;
-mod pretokenize;
+pub mod boundary;
+pub mod cache;
+pub mod classes;
+pub mod cuts;
+pub mod encoder;
+pub mod key;
+pub mod merge;
+mod pair_hash;
+pub mod pairs;
+pub mod pieces;
+pub mod pretokenize;
 mod python;
 pub mod special;
+pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
-mod vocab;
+pub mod vocab;
 
 /// Asks for the cache line that holds `value`.
 #[inline(always)]

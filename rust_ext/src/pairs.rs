@@ -1,25 +1,29 @@
 //! Which two tokens merge, and into what: a static hash table of the canonical pairs.
 
-use crate::vocab;
+use crate::{
+    pair_hash::{LINES_LOG2, RANK_BITS, SEEDS_LOG2, SLOTS, key, line},
+    table::Table,
+    vocab,
+};
 use std::sync::OnceLock;
 
-const LINES_LOG2: u32 = 16;
-const SLOTS: usize = 8;
-const RANK_BITS: u32 = 18;
+/// No token: what two tokens merge into that do not merge, and a neighbour that merges with none.
+pub const NONE: u32 = (1 << RANK_BITS) - 1;
+
 const EMPTY: u64 = u64::MAX;
 
-/// No token: what two tokens merge into that do not merge.
-pub const NONE: u32 = u32::MAX;
+static SEEDS: &[u8; 2 << SEEDS_LOG2] = include_bytes!(concat!(env!("OUT_DIR"), "/seeds.bin"));
 
-/// One cache line of entries `left << 36 | right << 18 | merged`, filled from the front.
+/// Entries `left << 36 | right << 18 | merged`. The seeds are such that every pair has room in its line.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
+#[repr(align(32))]
 struct Line([u64; SLOTS]);
 
 pub struct Pairs {
-    lines: Vec<Line>,
+    lines: Table<Line>,
+    seeds: Box<[u16; 1 << SEEDS_LOG2]>,
     /// What two bytes merge into, by `first << 8 | second`.
-    bytes: Vec<u32>,
+    bytes: Table<u32>,
 }
 
 impl Pairs {
@@ -30,11 +34,18 @@ impl Pairs {
     }
 
     fn build() -> Self {
-        let mut pairs =
-            Self { lines: vec![Line([EMPTY; SLOTS]); 1 << LINES_LOG2], bytes: vec![NONE; 1 << 16] };
+        let seed = |i: usize| u16::from_le_bytes([SEEDS[2 * i], SEEDS[2 * i + 1]]);
+        let mut pairs = Self {
+            lines: Table::new(Line([EMPTY; SLOTS]), 1 << LINES_LOG2),
+            seeds: Box::new(std::array::from_fn(seed)),
+            bytes: Table::new(NONE, 1 << 16),
+        };
         for rank in 0..vocab::TOKENS as u32 {
             let Some((left, right)) = vocab::split(rank) else { continue };
-            pairs.insert(left, right, rank);
+            let key = key(left, right);
+            let line = &mut pairs.lines[line(key, &pairs.seeds)].0;
+            let slot = line.iter_mut().find(|slot| **slot == EMPTY).expect("the build chose such seeds");
+            *slot = key << RANK_BITS | u64::from(rank);
             if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
                 pairs.bytes[usize::from(first) << 8 | usize::from(second)] = rank;
             }
@@ -42,51 +53,33 @@ impl Pairs {
         pairs
     }
 
-    fn insert(&mut self, left: u32, right: u32, merged: u32) {
-        let key = key(left, right);
-        let mut at = home(key);
-        let slot = loop {
-            match self.lines[at].0.iter_mut().find(|slot| **slot == EMPTY) {
-                Some(slot) => break slot,
-                None => at = next(at),
-            }
-        };
-        *slot = key << RANK_BITS | u64::from(merged);
-    }
-
     /// The token that `left` and `right` merge into, or `NONE`.
     #[inline(always)]
     pub fn merged(&self, left: u32, right: u32) -> u32 {
-        self.merged_at(home(key(left, right)), left, right)
+        self.merged_at(self.line(left, right), left, right)
     }
 
-    /// The same, with the line's place computed (and prefetched) beforehand.
+    /// The same, with the number of the line known (and the line prefetched) beforehand.
     #[inline(always)]
-    pub fn merged_at(&self, home: usize, left: u32, right: u32) -> u32 {
+    pub fn merged_at(&self, line: u32, left: u32, right: u32) -> u32 {
         let key = key(left, right);
-        let mut at = home;
-        loop {
-            let line = &self.lines[at].0;
-            // No branch on where in the line the entry is: the compiler makes vectors of this.
-            let found = line
-                .iter()
-                .fold(0, |found, &entry| found | if entry >> RANK_BITS == key { entry } else { 0 });
-            if found != 0 {
-                return found as u32 & ((1 << RANK_BITS) - 1);
-            }
-            if line[SLOTS - 1] == EMPTY {
-                return NONE;
-            }
-            at = next(at);
-        }
+        let line = &self.lines[line as usize].0;
+        // No branch on where in the line the entry is: the compiler makes vectors of this.
+        let found = line.map(|entry| if entry >> RANK_BITS == key { entry } else { EMPTY });
+        ((found[0] & found[1]) & (found[2] & found[3])) as u32 & NONE
     }
 
-    /// Where to look for the pair; the line there is on its way to the cache.
+    /// Number of the line to look for the pair in; it is on its way to the cache.
     #[inline(always)]
-    pub fn prefetch(&self, left: u32, right: u32) -> usize {
-        let home = home(key(left, right));
-        crate::prefetch(&self.lines[home]);
-        home
+    pub fn prefetch(&self, left: u32, right: u32) -> u32 {
+        let line = self.line(left, right);
+        crate::prefetch(&self.lines[line as usize]);
+        line
+    }
+
+    #[inline(always)]
+    fn line(&self, left: u32, right: u32) -> u32 {
+        line(key(left, right), &self.seeds) as u32
     }
 
     /// The token that two bytes merge into, or `NONE`.
@@ -94,21 +87,6 @@ impl Pairs {
     pub fn merged_bytes(&self, first: u8, second: u8) -> u32 {
         self.bytes[usize::from(first) << 8 | usize::from(second)]
     }
-}
-
-#[inline(always)]
-fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << RANK_BITS | u64::from(right)
-}
-
-#[inline(always)]
-fn home(key: u64) -> usize {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - LINES_LOG2)) as usize
-}
-
-#[inline(always)]
-fn next(line: usize) -> usize {
-    (line + 1) % (1 << LINES_LOG2)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{
     key::{Key, SHORT},
+    table::Table,
     vocab::Vocabulary,
 };
 use std::sync::OnceLock;
@@ -20,7 +21,7 @@ pub struct Line {
 }
 
 pub struct Pieces {
-    lines: Vec<Line>,
+    lines: Table<Line>,
 }
 
 impl Pieces {
@@ -31,7 +32,7 @@ impl Pieces {
     }
 
     fn build(vocabulary: &Vocabulary) -> Self {
-        let mut lines = vec![Line::default(); 1 << LINES_LOG2];
+        let mut lines = Table::new(Line::default(), 1 << LINES_LOG2);
         for (token, rank) in vocabulary.tokens().zip(0u32..) {
             if token.len() > SHORT {
                 continue;

@@ -11,37 +11,44 @@ use crate::{
 };
 
 /// Longest piece that can be merged here.
-pub const LONGEST: usize = 32;
+pub const LONGEST: usize = 38;
 
 const GROUP: usize = 16;
-const POSITION_BITS: u32 = 5;
-const NO_KEY: u32 = u32::MAX;
+const POSITION_BITS: u32 = 6;
+/// Of the bytes of a piece, and of one place before and one behind them that hold `NONE` and merge with
+/// nothing, so that every token has two neighbours.
+const POSITIONS: usize = LONGEST + 2;
+const NO_KEY: u32 = NONE << POSITION_BITS;
 
 /// A piece being merged. A token is kept at the position of its first byte.
+///
+/// There are no branches on what merges with what: they would be mispredicted half of the time, which
+/// costs more than all the rest.
 #[derive(Clone, Copy)]
 struct Job {
-    /// Positions that start a token.
-    live: u32,
-    tokens: [u32; LONGEST],
-    /// What the token at a position and the next one merge into, `<< 5 |` the position; or `NO_KEY`.
-    keys: [u32; LONGEST],
-    /// How many keys there are, rounded up to a multiple of 8.
-    span: usize,
-    /// Where the last merge was, and the table places of the pairs it made.
+    /// Positions that hold a token or `NONE`.
+    live: u64,
+    tokens: [u32; POSITIONS],
+    /// What the token at a position and the next one merge into, `<< 6 |` the position; `NO_KEY` or more
+    /// for `NONE`.
+    keys: [u32; POSITIONS],
+    /// Positions whose keys are to be renewed: of the last merge, and of its left neighbour.
     at: u32,
-    right_home: usize,
-    left_home: usize,
+    left: u32,
+    /// Numbers of the lines that these are to be found in.
+    line: u32,
+    left_line: u32,
     piece: usize,
 }
 
 const IDLE: Job = Job {
     live: 0,
-    tokens: [0; LONGEST],
-    keys: [NO_KEY; LONGEST],
-    span: 8,
+    tokens: [NONE; POSITIONS],
+    keys: [NO_KEY; POSITIONS],
     at: 0,
-    right_home: 0,
-    left_home: 0,
+    left: 0,
+    line: 0,
+    left_line: 0,
     piece: 0,
 };
 
@@ -55,43 +62,58 @@ impl Batch {
         Self { jobs: Box::new([IDLE; GROUP]) }
     }
 
-    /// Merges each of `pieces` (1 to 32 bytes each) and hands its number and its tokens to `done`, in any
+    /// Merges each of `pieces` (1 to 38 bytes each) and hands its number and its tokens to `done`, in any
     /// order.
     #[inline(always)]
     pub fn merge<'a>(
         &mut self,
         pairs: &Pairs,
-        mut pieces: impl Iterator<Item = &'a [u8]>,
+        pieces: impl Iterator<Item = &'a [u8]>,
         mut done: impl FnMut(usize, &[u32]),
     ) {
-        let mut number = 0;
+        let mut pieces = pieces.enumerate();
+        // Jobs in use come first in `turns`.
+        let mut turns: [u8; GROUP] = std::array::from_fn(|i| i as u8);
         let mut active = 0;
-        loop {
-            while active < GROUP
-                && let Some(piece) = pieces.next()
-            {
-                self.jobs[active].start(pairs, piece, number);
-                number += 1;
-                active += 1;
+        while active < GROUP
+            && let Some((number, piece)) = pieces.next()
+        {
+            self.jobs[active].start(pairs, piece, number);
+            active += 1;
+        }
+        while active > 0 {
+            // Keys are written here and read as vectors below: with other jobs in between, the processor
+            // need not wait for the writes.
+            for &turn in &turns[..active] {
+                self.job(turn).renew_keys(pairs);
             }
-            if active == 0 {
-                return;
-            }
-            let mut turn = 0;
-            while turn < active {
-                if self.jobs[turn].step(pairs) {
-                    turn += 1;
+            let mut i = 0;
+            while i < active {
+                let job = self.job(turns[i]);
+                if job.merge_lowest(pairs) {
+                    i += 1;
                     continue;
                 }
                 let mut tokens = [0; LONGEST];
-                let count = self.jobs[turn].finish(&mut tokens);
-                done(self.jobs[turn].piece, &tokens[..count]);
-                active -= 1;
-                if turn < active {
-                    self.jobs[turn] = self.jobs[active];
+                let count = job.finish(&mut tokens);
+                done(job.piece, &tokens[..count]);
+                match pieces.next() {
+                    Some((number, piece)) => {
+                        job.start(pairs, piece, number);
+                        i += 1;
+                    }
+                    None => {
+                        active -= 1;
+                        turns.swap(i, active);
+                    }
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    fn job(&mut self, turn: u8) -> &mut Job {
+        &mut self.jobs[turn as usize % GROUP]
     }
 }
 
@@ -100,81 +122,66 @@ impl Job {
     fn start(&mut self, pairs: &Pairs, piece: &[u8], number: usize) {
         let length = piece.len();
         let bytes = vocab::byte_tokens();
-        self.live = ((1u64 << length) - 1) as u32;
-        self.span = length.next_multiple_of(8);
+        self.live = (1 << (length + 2)) - 1;
         self.piece = number;
-        for at in 0..length {
-            self.tokens[at] = bytes[piece[at] as usize];
+        self.keys = [NO_KEY; POSITIONS];
+        for (at, &byte) in (1..).zip(piece) {
+            self.tokens[at] = bytes[byte as usize];
         }
-        for at in 0..length - 1 {
-            self.keys[at] = key(pairs.merged_bytes(piece[at], piece[at + 1]), at as u32);
+        self.tokens[length + 1] = NONE;
+        for (at, two) in (1..).zip(piece.windows(2)) {
+            self.keys[at] = key(pairs.merged_bytes(two[0], two[1]), at as u32);
         }
-        self.keys[length - 1..self.span].fill(NO_KEY);
-        // As if the last merge had been where nothing can be made anew.
-        self.at = u32::MAX;
+        // As if the last merge had been in the place before the piece, which merges with nothing.
+        (self.at, self.left, self.line, self.left_line) = (0, 0, 0, 0);
     }
 
-    /// One merge; false if there was none to make.
+    /// The keys that the last merge has changed.
     #[inline(always)]
-    fn step(&mut self, pairs: &Pairs) -> bool {
-        if self.at != u32::MAX {
-            self.take_new_pairs(pairs);
-        }
-        let best = lowest(&self.keys[..self.span]);
-        if best == NO_KEY {
+    fn renew_keys(&mut self, pairs: &Pairs) {
+        let (at, left) = (self.at, self.left);
+        let token = self.tokens[at as usize];
+        let right_token = self.tokens[self.next(at) as usize];
+        let left_token = self.tokens[left as usize];
+        self.keys[at as usize] = key(pairs.merged_at(self.line, token, right_token), at);
+        self.keys[left as usize] = key(pairs.merged_at(self.left_line, left_token, token), left);
+    }
+
+    /// Makes the merge of lowest rank and asks for the new pairs' lines; false if there is none to make.
+    #[inline(always)]
+    fn merge_lowest(&mut self, pairs: &Pairs) -> bool {
+        let best = lowest(&self.keys);
+        if best >= NO_KEY {
             return false;
         }
-        let at = best & (LONGEST as u32 - 1);
+        let at = best % (1 << POSITION_BITS);
         let merged = best >> POSITION_BITS;
         let right = self.next(at);
         self.live &= !(1 << right);
         self.keys[right as usize] = NO_KEY;
         self.tokens[at as usize] = merged;
         self.at = at;
-        // A neighbour that is not there stands in for itself: what it says is not asked for.
-        let after = self.tokens[self.next(at) as usize % LONGEST];
-        let before = self.tokens[self.previous(at) as usize % LONGEST];
-        self.right_home = pairs.prefetch(merged, after);
-        self.left_home = pairs.prefetch(before, merged);
+        self.left = self.previous(at);
+        self.line = pairs.prefetch(merged, self.tokens[self.next(at) as usize]);
+        self.left_line = pairs.prefetch(self.tokens[self.left as usize], merged);
         true
     }
 
-    /// Keys of the two pairs that the last merge made.
-    #[inline(always)]
-    fn take_new_pairs(&mut self, pairs: &Pairs) {
-        let at = self.at;
-        let merged = self.tokens[at as usize];
-        let right = self.next(at);
-        self.keys[at as usize] = if right < LONGEST as u32 {
-            key(pairs.merged_at(self.right_home, merged, self.tokens[right as usize]), at)
-        } else {
-            NO_KEY
-        };
-        let left = self.previous(at);
-        if left < LONGEST as u32 {
-            let before = self.tokens[left as usize];
-            self.keys[left as usize] = key(pairs.merged_at(self.left_home, before, merged), left);
-        }
-    }
-
-    /// The live position behind `at`; 32 or more if there is none.
     #[inline(always)]
     fn next(&self, at: u32) -> u32 {
-        let behind = u64::from(self.live) & !((2u64 << at) - 1);
-        behind.trailing_zeros()
+        (self.live & (!1 << at)).trailing_zeros() % 64
     }
 
-    /// The live position in front of `at`; more than 31 if there is none.
+    /// The live position in front of `at`, which is not the first one.
     #[inline(always)]
     fn previous(&self, at: u32) -> u32 {
-        let before = self.live & ((1 << at) - 1);
-        31u32.wrapping_sub(before.leading_zeros())
+        63 - (self.live & !(!0 << at) | 1).leading_zeros()
     }
 
     #[inline(always)]
     fn finish(&self, tokens: &mut [u32; LONGEST]) -> usize {
-        let (mut live, mut count) = (self.live, 0);
-        while live != 0 {
+        let (mut live, mut count) = (self.live & (self.live - 1), 0);
+        while live & (live - 1) != 0 {
             tokens[count] = self.tokens[live.trailing_zeros() as usize];
             count += 1;
             live &= live - 1;
@@ -185,7 +192,7 @@ impl Job {
 
 #[inline(always)]
 fn key(merged: u32, at: u32) -> u32 {
-    if merged == NONE { NO_KEY } else { merged << POSITION_BITS | at }
+    merged << POSITION_BITS | at
 }
 
 #[cfg(test)]

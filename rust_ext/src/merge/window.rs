@@ -10,7 +10,7 @@ use crate::{
 pub const LONGEST: usize = 512;
 
 const POSITION_BITS: u32 = 9;
-const NO_KEY: u32 = u32::MAX;
+const NO_KEY: u32 = NONE << POSITION_BITS;
 
 /// Keys are searched by the lowest of each group of this many.
 const GROUP: usize = 16;
@@ -45,7 +45,7 @@ impl Window {
         let groups = length.div_ceil(GROUP).next_multiple_of(8);
         loop {
             let best = lowest(&self.lowest[..groups]);
-            if best == NO_KEY {
+            if best >= NO_KEY {
                 break;
             }
             self.apply(pairs, best, length);
@@ -108,7 +108,7 @@ impl Window {
 
 #[inline(always)]
 fn key(merged: u32, at: usize) -> u32 {
-    if merged == NONE { NO_KEY } else { merged << POSITION_BITS | at as u32 }
+    merged << POSITION_BITS | at as u32
 }
 
 #[cfg(test)]
