@@ -1,4 +1,4 @@
-"""`Tokenizer`: tiktoken's method names over the Rust core."""
+"""`Tokenizer`: tiktoken's `Encoding`, for o200k_harmony, over the Rust core."""
 
 from __future__ import annotations
 
@@ -6,93 +6,113 @@ import functools
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harmony_py import _rust
-from harmony_py.tokenizer.special import END_OF_TEXT, N_VOCAB, SPECIAL_TOKENS
+from harmony_py.tokenizer.special import DECODE_ONLY, ENCODABLE, END_OF_TEXT, N_VOCAB, SPECIAL_TOKENS
+from harmony_py.tokenizer.stream import StreamDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Collection, Iterable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
 
 Segment: TypeAlias = "str | int"
 """What `encode_segments` takes: text in which nothing is a control token, or one token's id."""
 
+_SPECIAL_IDS = frozenset(SPECIAL_TOKENS.values())
 
-class Tokenizer:
-    """The o200k_harmony tokenizer. Immutable, shared freely between threads."""
+
+class Tokenizer(_rust.Core):
+    """The o200k_harmony tokenizer. Immutable, shared freely between threads.
+
+    Has the methods of tiktoken's `Encoding`, and the same ids come out. Those where time counts are the
+    Rust core's own: `encode`, `encode_ordinary`, `encode_batch`, `encode_ordinary_batch`, `encode_segments`,
+    `encode_single_token`, `encode_with_unstable`, `count`, `truncate`, `decode`, `decode_bytes`,
+    `decode_single_token_bytes`, `decode_tokens_bytes`, `decode_with_offsets`, `token_byte_values`.
+    `help(Tokenizer)` shows them all, `_rust.pyi` their types.
+    """
+
+    __slots__ = ()
 
     name = "o200k_harmony"
 
-    def __init__(self) -> None:
-        self._core = _rust.Core(list(SPECIAL_TOKENS.items()))
+    def __new__(cls) -> Tokenizer:
+        """The process's one tokenizer, as `o200k_harmony` returns it."""
+        return cls.o200k_harmony()
 
     @classmethod
-    @functools.cache
     def o200k_harmony(cls) -> Tokenizer:
         """The process's one tokenizer."""
-        return cls()
+        return _shared()
 
-    def encode_ordinary(self, text: str) -> list[int]:
-        """Ids of `text`, in which nothing is a control token."""
-        try:
-            return self._core.encode_ordinary(text)
-        except UnicodeEncodeError:
-            return self._core.encode_ordinary(_without_lone_surrogates(text))
+    def __repr__(self) -> str:
+        return f"<Tokenizer {self.name!r}>"
 
-    def encode(
+    def __reduce__(self) -> tuple[type[Tokenizer], tuple[()]]:
+        """Pickled and copied by reference: there is one in every process."""
+        return Tokenizer, ()
+
+    def encode_to_numpy(
         self,
         text: str,
         *,
-        allowed_special: Literal["all"] | AbstractSet[str] = frozenset(),
+        allowed_special: Literal["all"] | Collection[str] = (),
         disallowed_special: Literal["all"] | Collection[str] = "all",
-    ) -> list[int]:
-        """Ids of `text`; spelled control tokens count as such where allowed, raise where disallowed."""
-        if allowed_special == "all":
-            allowed: set[str] | None = None
-        else:
-            allowed = set(allowed_special)
-        if disallowed_special == "all":
-            disallowed = set(SPECIAL_TOKENS) - (set(SPECIAL_TOKENS) if allowed is None else allowed)
-        else:
-            disallowed = set(disallowed_special)
-        if found := self._core.find_special(text, disallowed):
-            raise ValueError(f"Encountered text corresponding to disallowed special token {found!r}.\n")
-        return self._core.encode(text, allowed)
+    ) -> npt.NDArray[np.uint32]:
+        """Like `encode`, but a read-only array over the memory that the ids were written to."""
+        import numpy as np
 
-    def encode_segments(self, segments: Sequence[Segment]) -> tuple[list[int], list[int]]:
-        """Ids of text and control tokens in a row, and where in the ids each segment ends.
+        buffer = self.encode_to_buffer(
+            text, allowed_special=allowed_special, disallowed_special=disallowed_special
+        )
+        return np.frombuffer(buffer, dtype=np.uint32)
 
-        One call for a whole conversation. Text segments are encoded apart from each other and can never
-        become control tokens; an `int` is one token's id, taken as it is.
-        """
-        try:
-            return self._core.encode_segments(segments)
-        except UnicodeEncodeError:
-            whole = [s if isinstance(s, int) else _without_lone_surrogates(s) for s in segments]
-            return self._core.encode_segments(whole)
+    def decode_batch(
+        self, batch: Iterable[Sequence[int]], *, errors: str = "replace", num_threads: int | None = None
+    ) -> list[str]:
+        """`decode` for each sequence. `num_threads` is for tiktoken's callers: one thread is faster."""
+        return [self.decode(tokens, errors) for tokens in batch]
 
-    def decode_bytes(self, tokens: Sequence[int]) -> bytes:
-        """Bytes of `tokens`; `KeyError` on an id that no token has."""
-        return self._core.decode_bytes(tokens)
+    def decode_bytes_batch(
+        self, batch: Iterable[Sequence[int]], *, num_threads: int | None = None
+    ) -> list[bytes]:
+        """`decode_bytes` for each sequence. `num_threads` as for `decode_batch`."""
+        return [self.decode_bytes(tokens) for tokens in batch]
 
-    def decode(self, tokens: Sequence[int], errors: str = "replace") -> str:
-        """Text of `tokens`, decoded from UTF-8 with `errors`."""
-        return self._core.decode_bytes(tokens).decode("utf-8", errors=errors)
+    def incremental_encoder(self) -> _rust.IncrementalEncoder:
+        """An encoder for text that only grows: `feed(text)` returns ids as they become certain."""
+        return _rust.IncrementalEncoder(self)
+
+    def stream_decoder(self, errors: str = "replace") -> StreamDecoder:
+        """A decoder for ids as they are sampled: never returns half a character."""
+        return StreamDecoder(self, errors)
 
     @property
     def special_tokens_set(self) -> set[str]:
-        return set(SPECIAL_TOKENS)
+        """The names of the control tokens that `allowed_special` and `disallowed_special` mean by "all"."""
+        return set(ENCODABLE)
 
     def is_special_token(self, token: int) -> bool:
-        return token in SPECIAL_TOKENS.values()
+        """Whether `token` is the id of a control token."""
+        if not isinstance(token, int):
+            raise TypeError(f"a token id is an int, not {token!r}")
+        return token in _SPECIAL_IDS
 
     @property
     def eot_token(self) -> int:
+        """The id of `<|endoftext|>`."""
         return END_OF_TEXT
 
     @property
     def n_vocab(self) -> int:
+        """How many ids there are: the rows of the models' embedding table."""
         return N_VOCAB
 
+    @property
+    def max_token_value(self) -> int:
+        """The largest id."""
+        return N_VOCAB - 1
 
-def _without_lone_surrogates(text: str) -> str:
-    """Surrogate pairs joined, lone ones replaced by U+FFFD: what tiktoken does before it encodes."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+@functools.cache
+def _shared() -> Tokenizer:
+    return _rust.Core.__new__(Tokenizer, list(ENCODABLE.items()), list(DECODE_ONLY.items()))

@@ -19,7 +19,7 @@ N_VOCAB: Final = 201_088
 """Rows of the models' embedding table: ids are `0 .. N_VOCAB - 1`."""
 
 LAST_RESERVED: Final = 201_088
-"""One id past the models' table. The reference decodes it, so we do; nothing ever produces it."""
+"""One id past the models' table. `openai-harmony` decodes it, so we do; nothing ever produces it."""
 
 STOP_TOKENS: Final = frozenset({RETURN, END, CALL})
 """Any of these ends a message."""
@@ -43,14 +43,19 @@ END_OF_PROMPT_NAME: Final = "<|endofprompt|>"
 """tiktoken's second name for `<|reserved_200018|>`; `openai-harmony` does not know it."""
 
 
-def _reserved() -> dict[str, int]:
-    taken = set(_NAMED.values())
-    return {f"<|reserved_{i}|>": i for i in range(START_OF_TEXT, LAST_RESERVED + 1) if i not in taken}
-
-
-SPECIAL_TOKENS: Final[dict[str, int]] = {
-    END_OF_PROMPT_NAME: END_OF_PROMPT,
-    **_NAMED,
-    **_reserved(),
+_RESERVED: Final = {
+    f"<|reserved_{i}|>": i for i in range(START_OF_TEXT, LAST_RESERVED + 1) if i not in _NAMED.values()
 }
-"""Every control token by name, `<|reserved_201088|>` included. Of two names the later one is decoded to."""
+
+SPECIAL_TOKENS: Final[dict[str, int]] = {END_OF_PROMPT_NAME: END_OF_PROMPT, **_NAMED, **_RESERVED}
+"""Every control token by name. Of two names for one id, the later one is how `openai-harmony` spells it."""
+
+DECODE_ONLY: Final[dict[str, int]] = {name: i for name, i in SPECIAL_TOKENS.items() if i >= N_VOCAB}
+"""Control tokens that are decoded but that no text becomes, not even where every one is allowed."""
+
+ENCODABLE: Final[dict[str, int]] = {
+    name: i
+    for name, i in [*_NAMED.items(), *_RESERVED.items(), (END_OF_PROMPT_NAME, END_OF_PROMPT)]
+    if i < N_VOCAB
+}
+"""The control tokens that tiktoken knows. Of two names for one id, the later one is tiktoken's spelling."""

@@ -17,6 +17,8 @@ use crate::{
     },
 };
 
+use std::sync::{Mutex, PoisonError};
+
 /// Pieces looked up together: enough of them miss for their merges to overlap.
 const BATCH: usize = 256;
 
@@ -38,7 +40,20 @@ pub struct Encoder {
     to_merge: Vec<u32>,
 }
 
+/// Encoders that are not in use: as many as have ever been in use at once.
+static IDLE: Mutex<Vec<Box<Encoder>>> = Mutex::new(Vec::new());
+
 impl Encoder {
+    /// Lends an encoder to `encode`, one that has been used before if there is one.
+    pub fn with<R>(encode: impl FnOnce(&mut Self) -> R) -> R {
+        let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let reused = idle().pop();
+        let mut encoder = reused.unwrap_or_else(|| Box::new(Self::new()));
+        let result = encode(&mut encoder);
+        idle().push(encoder);
+        result
+    }
+
     pub fn new() -> Self {
         Self {
             cache: Cache::new(),

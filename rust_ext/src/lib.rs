@@ -4,7 +4,9 @@ pub mod boundary;
 pub mod cache;
 pub mod classes;
 pub mod cuts;
+mod decode;
 pub mod encoder;
+mod incremental;
 pub mod key;
 pub mod merge;
 mod pair_hash;
@@ -16,7 +18,10 @@ pub mod special;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod threads;
 pub mod tokenizer;
+mod unstable;
+mod utf8;
 pub mod vocab;
 
 /// Asks for the cache line that holds `value`.

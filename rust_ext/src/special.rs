@@ -2,9 +2,9 @@
 
 use crate::vocab;
 use memchr::memmem;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-const OPEN: &str = "<|";
+pub const OPEN: &str = "<|";
 const CLOSE: &str = "|>";
 
 /// A control token's spelling in a text.
@@ -13,6 +13,36 @@ pub struct Match {
     pub start: usize,
     pub end: usize,
     pub id: u32,
+}
+
+/// The spelling of a control token in a text that must not have it.
+#[derive(Debug, PartialEq)]
+pub struct Refused(pub String);
+
+/// Some of the control tokens, by name.
+pub enum Names {
+    None,
+    All,
+    Only(HashSet<String>),
+    AllBut(HashSet<String>),
+}
+
+impl Names {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(names) => names.contains(name),
+            Self::AllBut(names) => !names.contains(name),
+        }
+    }
+}
+
+/// What to do about control tokens that are spelled in a text. Those in neither set are text.
+pub struct Policy {
+    pub allowed: Names,
+    /// A text that spells one of these is refused.
+    pub disallowed: Names,
 }
 
 pub struct SpecialTokens {
@@ -25,9 +55,10 @@ pub struct SpecialTokens {
 
 impl SpecialTokens {
     /// From `(name, id)` pairs; of two names for one id the later one is what the id decodes to.
-    pub fn new(tokens: Vec<(String, u32)>) -> Result<Self, String> {
+    /// Text never becomes a token of `decode_only`, whatever the policy.
+    pub fn new(tokens: Vec<(String, u32)>, decode_only: Vec<(String, u32)>) -> Result<Self, String> {
         let mut names = Vec::new();
-        for (name, id) in &tokens {
+        for (name, id) in tokens.iter().chain(&decode_only) {
             let inner = name.strip_prefix(OPEN).and_then(|rest| rest.strip_suffix(CLOSE));
             if inner.is_none_or(|inner| inner.contains(CLOSE)) {
                 return Err(format!("a control token is spelled <|…|>, not {name:?}"));
@@ -55,11 +86,14 @@ impl SpecialTokens {
         (!name.is_empty()).then_some(name)
     }
 
-    /// The first control token spelled in `text` at or behind `from` that `wanted` says yes to.
-    pub fn find(&self, text: &str, mut from: usize, wanted: impl Fn(&str) -> bool) -> Option<Match> {
+    /// The first control token in `wanted` that `text` spells at or behind `from`.
+    pub fn find(&self, text: &str, mut from: usize, wanted: &Names) -> Option<Match> {
+        if matches!(wanted, Names::None) {
+            return None;
+        }
         while let Some(offset) = self.finder.find(&text.as_bytes()[from..]) {
             let start = from + offset;
-            let name = self.name_at(text, start).filter(|name| wanted(name));
+            let name = self.name_at(text, start).filter(|name| wanted.has(name));
             if let Some((name, id)) = name.and_then(|name| Some((name, self.id(name)?))) {
                 return Some(Match { start, end: start + name.len(), id });
             }
@@ -68,13 +102,20 @@ impl SpecialTokens {
         None
     }
 
+    /// Refuses a text that spells one of `disallowed`.
+    pub fn check(&self, text: &str, disallowed: &Names) -> Result<(), Refused> {
+        match self.find(text, 0, disallowed) {
+            Some(found) => Err(Refused(text[found.start..found.end].to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// The text from `<|` at `start` through the next `|>`, if that is near enough to be a name.
     fn name_at<'a>(&self, text: &'a str, start: usize) -> Option<&'a str> {
-        let bytes = text.as_bytes();
-        let limit = bytes.len().min(start + self.longest);
-        let close =
-            memmem::find(&bytes[start + OPEN.len()..limit.max(start + OPEN.len())], CLOSE.as_bytes())?;
-        text.get(start..start + OPEN.len() + close + CLOSE.len())
+        let inner = start + OPEN.len();
+        let limit = text.len().min(start + self.longest).max(inner);
+        let close = memmem::find(&text.as_bytes()[inner..limit], CLOSE.as_bytes())?;
+        text.get(start..inner + close + CLOSE.len())
     }
 }
 
@@ -83,26 +124,36 @@ mod tests {
     use super::*;
 
     fn tokens() -> SpecialTokens {
-        let names = [("<|start|>", 200_006), ("<|end|>", 200_007)];
-        SpecialTokens::new(names.map(|(name, id)| (name.to_owned(), id)).to_vec()).unwrap()
+        let token = |(name, id): (&str, u32)| (name.to_owned(), id);
+        let tokens = [("<|start|>", 200_006), ("<|end|>", 200_007)].map(token).to_vec();
+        SpecialTokens::new(tokens, [("<|mute|>", 200_009)].map(token).to_vec()).unwrap()
     }
 
     #[test]
     fn finds_exact_spellings_only() {
         let tokens = tokens();
-        let find = |text| tokens.find(text, 0, |_| true).map(|m| (m.start, m.end, m.id));
+        let find = |text| tokens.find(text, 0, &Names::All).map(|m| (m.start, m.end, m.id));
         assert_eq!(find("a<|start|>"), Some((1, 10, 200_006)));
         assert_eq!(find("<|<|end|>"), Some((2, 9, 200_007)));
         assert_eq!(find("<|<|end|"), None);
         assert_eq!(find("<|End|> <| end|> <|é|>"), None);
         assert_eq!(find("<|"), None);
-        assert!(tokens.find("<|start|><|end|>", 0, |name| name == "<|end|>").is_some_and(|m| m.start == 9));
+        let only_end = Names::Only(HashSet::from(["<|end|>".to_owned()]));
+        assert!(tokens.find("<|start|><|end|>", 0, &only_end).is_some_and(|m| m.start == 9));
+    }
+
+    #[test]
+    fn decodes_what_text_never_becomes() {
+        let tokens = tokens();
+        assert_eq!(tokens.name(200_009), Some("<|mute|>"));
+        assert_eq!(tokens.find("<|mute|>", 0, &Names::All), None);
+        assert_eq!(tokens.id("<|mute|>"), None);
     }
 
     #[test]
     fn refuses_names_that_text_search_would_miss() {
         for (name, id) in [("start", 200_006), ("<|a|>b|>", 200_006), ("<|low|>", 7)] {
-            assert!(SpecialTokens::new(vec![(name.to_owned(), id)]).is_err());
+            assert!(SpecialTokens::new(vec![(name.to_owned(), id)], vec![]).is_err());
         }
     }
 }

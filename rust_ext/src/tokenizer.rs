@@ -1,13 +1,10 @@
-//! Text to ids and back, over the shared tables.
+//! Text to ids, over the shared tables.
 
 use crate::{
     encoder::Encoder,
     merge,
-    special::SpecialTokens,
-    vocab::{self, Vocabulary},
+    special::{Policy, Refused, SpecialTokens},
 };
-
-static ENCODERS: std::sync::Mutex<Vec<Box<Encoder>>> = std::sync::Mutex::new(Vec::new());
 
 pub struct Tokenizer {
     pub special: SpecialTokens,
@@ -16,38 +13,30 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Appends the ids of `text`, in which nothing is a control token.
     pub fn encode_ordinary(&self, text: &str, out: &mut Vec<u32>) {
-        let mut encoder =
-            ENCODERS.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| Box::new(Encoder::new()));
-        encoder.encode(text, out);
-        if let Ok(mut pool) = ENCODERS.lock() {
-            pool.push(encoder);
-        }
+        Encoder::with(|encoder| encoder.encode(text, out));
     }
 
-    /// Appends the ids of `text`, in which the control tokens that `allowed` says yes to count as such.
-    pub fn encode(&self, text: &str, allowed: impl Fn(&str) -> bool, out: &mut Vec<u32>) {
+    /// Appends the ids of `text` under `policy`, or returns the first control token that it refuses.
+    pub fn encode(&self, text: &str, policy: &Policy, out: &mut Vec<u32>) -> Result<(), Refused> {
+        self.special.check(text, &policy.disallowed)?;
         let mut start = 0;
-        while let Some(found) = self.special.find(text, start, &allowed) {
+        while let Some(found) = self.special.find(text, start, &policy.allowed) {
             self.encode_ordinary(&text[start..found.start], out);
             out.push(found.id);
             start = found.end;
         }
         self.encode_ordinary(&text[start..], out);
-    }
-
-    /// The bytes that `id` decodes to.
-    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        if (id as usize) < vocab::TOKENS {
-            return Some(Vocabulary::get().token(id));
-        }
-        self.special.name(id).map(str::as_bytes)
-    }
-
-    /// Appends the bytes of `ids`, or returns the first id that no token has.
-    pub fn decode(&self, ids: &[u32], out: &mut Vec<u8>) -> Result<(), u32> {
-        for &id in ids {
-            out.extend_from_slice(self.token_bytes(id).ok_or(id)?);
-        }
         Ok(())
+    }
+
+    /// The id of the one token, control tokens included, whose bytes are `bytes`.
+    pub fn single_token(&self, bytes: &[u8]) -> Option<u32> {
+        let control = std::str::from_utf8(bytes).ok().and_then(|name| self.special.id(name));
+        control.or_else(|| {
+            let mut ids = Vec::new();
+            merge::heap::merge(bytes, &mut ids);
+            // Every token's own bytes merge into it: the build refuses a vocabulary where they do not.
+            (ids.len() == 1).then(|| ids[0])
+        })
     }
 }

@@ -1,0 +1,1 @@
+"""Side by side with the rivals: `python -m benchmarks --help`."""

@@ -1,0 +1,236 @@
+"""What is measured on tokenizers, group by group: each takes a `Plan` and gives the tables of its figures."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks import adversarial
+from benchmarks.harness import ProcessError, in_process, rounds
+from benchmarks.libraries import REFERENCE, thread_environment
+from benchmarks.report import Comparison, Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.corpora import Corpus
+
+    Answer = dict[str, Any]
+    Answers = dict[str, list[Answer] | str]
+    """By library: what its processes answered, or how they failed."""
+
+WORKER = "benchmarks.worker"
+MEGABYTE = 1_000_000
+VARIANTS = 3
+"""Of a worst case, measured in one process after one that is not."""
+
+WORST_TIMEOUT = 60
+LENGTHS = {20: 4_000, 200: 2_000, 2_000: 200}
+"""Characters of the short strings, and how many of each."""
+
+
+class Plan(NamedTuple):
+    """What to measure it on, and how often."""
+
+    libraries: tuple[str, ...]
+    outputs: tuple[str, ...]
+    repeats: int
+    clock: str
+    folder: Path
+    """Where the texts lie that the measured processes read."""
+    vocabulary: Path
+
+    def job(self, job: str, **details: Any) -> dict[str, Any]:
+        return {"job": job, "vocabulary": str(self.vocabulary), **details}
+
+    def halves(self, corpus: Corpus) -> dict[str, str]:
+        return {
+            "first": self.write(f"{corpus.name}.1", corpus.first),
+            "second": self.write(f"{corpus.name}.2", corpus.second),
+        }
+
+    def write(self, name: str, text: str) -> str:
+        path = self.folder / name.replace(" ", "-")
+        path.write_bytes(text.encode())
+        return str(path)
+
+
+def gather(plan: Plan, job: dict[str, Any], timeout: float = 120) -> Answers:
+    """Ask every library in turns; one that fails sits out from then on."""
+    answers: Answers = {library: [] for library in plan.libraries}
+    for library in rounds(plan.libraries, plan.repeats):
+        known = answers[library]
+        if isinstance(known, str):
+            continue
+        try:
+            known.append(_ask(job, library, timeout))
+        except ProcessError as failure:
+            lacking = "NotImplementedError" in str(failure)
+            answers[library] = "-" if lacking else failure.kind
+            if not lacking:
+                print(f"  {job['job']}: {library}: {failure}", file=sys.stderr)
+    return answers
+
+
+def _ask(job: dict[str, Any], library: str, timeout: float = 120) -> Answer:
+    environment = thread_environment(job.get("threads", 1))
+    return in_process(WORKER, {**job, "library": library}, timeout=timeout, environment=environment)
+
+
+def right_ids(job: dict[str, Any]) -> list[str]:
+    """The fingerprints that the reference's answer to `job` has."""
+    digests: list[str] = _ask(job, REFERENCE)["digests"]
+    return digests
+
+
+def figures(
+    case: str,
+    answers: Answers,
+    value: Callable[[Answer], float | None],
+    right: Sequence[str] | None = None,
+) -> Iterator[Figure]:
+    """One figure a library; ids other than the `right` ones make it void."""
+    for library, known in answers.items():
+        if isinstance(known, str):
+            yield Figure(case, library, (), known)
+            continue
+        values = tuple(number for answer in known if (number := value(answer)) is not None)
+        wrong = right is not None and any(answer.get("digests", right) != right for answer in known)
+        yield Figure(case, library, values, "wrong ids" if wrong else "" if values else "-")
+
+
+def encode(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
+    """Cold, fresh and repeated text, in list and in array output."""
+    tables = {
+        (mode, output): Comparison(f"{title}, {output} output", "MB/s", True, [])
+        for mode, title in (
+            ("fresh", "Unseen text"),
+            ("repeat", "Repeated text"),
+            ("cold", "Load and first text"),
+        )
+        for output in plan.outputs
+    }
+    for corpus in chosen:
+        halves = plan.halves(corpus)
+        texts = list(halves.values())
+        right = right_ids(plan.job("reference", texts=texts, whole=False))
+        sizes = {"cold": len(corpus.first.encode()), "fresh": len(corpus.second.encode())}
+        for output in plan.outputs:
+            answers = gather(plan, plan.job("encode", output=output, **halves))
+            for (mode, shown), comparison in tables.items():
+                if shown == output:
+                    size = sizes["cold" if mode == "cold" else "fresh"]
+                    rate = _rate(mode, size, plan.clock)
+                    comparison.figures.extend(figures(corpus.name, answers, rate, right))
+    return list(tables.values())
+
+
+def worst(plan: Plan, names: Sequence[str]) -> list[Comparison]:
+    """Inputs of a megabyte that tokenizers stumble over, each time another variant."""
+    output = plan.outputs[-1]
+    comparison = Comparison(f"Worst cases, {output} output", "MB/s", True, [])
+    for name in names:
+        texts = [adversarial.text(name, variant) for variant in range(VARIANTS + 1)]
+        paths = [plan.write(f"{name}.{variant}", text) for variant, text in enumerate(texts)]
+        size = statistics.mean(len(text.encode()) for text in texts[1:])
+        right = right_ids(plan.job("reference", texts=paths[1:], whole=name in adversarial.WHOLE))
+        answers = gather(plan, plan.job("worst", output=output, variants=paths), WORST_TIMEOUT)
+        comparison.figures.extend(
+            figures(
+                name,
+                answers,
+                lambda answer, size=size: (  # type: ignore[misc]
+                    size / MEGABYTE / statistics.median(seconds[plan.clock] for seconds in answer["seconds"])
+                ),
+                right,
+            )
+        )
+    return [comparison]
+
+
+def short(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
+    """A call's latency on strings of 20, 200 and 2,000 characters."""
+    comparisons = []
+    for output in plan.outputs:
+        comparison = Comparison(f"Short unseen strings, {output} output", "us a call", False, [])
+        for corpus in chosen:
+            for length, count in LENGTHS.items():
+                job = plan.job("short", output=output, length=length, count=count, **plan.halves(corpus))
+                right = right_ids({**job, "output": "list"})
+                answers = gather(plan, job)
+                comparison.figures.extend(
+                    figures(
+                        f"{corpus.name} {length:,}",
+                        answers,
+                        lambda answer: float(answer["seconds"][plan.clock] / answer["calls"] * 1e6),
+                        right,
+                    )
+                )
+        comparisons.append(comparison)
+    return comparisons
+
+
+def decode(plan: Plan, corpus: Corpus) -> list[Comparison]:
+    """A list of ids to text: a whole corpus, and ten at a time."""
+    answers = gather(plan, plan.job("decode", **plan.halves(corpus)))
+    whole = Comparison("Decode a list of ids", "million ids/s", True, [])
+    few = Comparison("Decode ten ids", "us a call", False, [])
+    whole.figures.extend(
+        figures(corpus.name, answers, lambda answer: answer["tokens"] / 1e6 / answer["seconds"][plan.clock])
+    )
+    few.figures.extend(
+        figures(corpus.name, answers, lambda answer: answer["few"][plan.clock] / answer["calls"] * 1e6)
+    )
+    return [whole, few]
+
+
+def count(plan: Plan, corpus: Corpus) -> list[Comparison]:
+    """The number of ids; those that have no call for it make the ids, and are measured doing so."""
+    job = plan.job("count", **plan.halves(corpus))
+    answers, right = gather(plan, job), right_ids(job)
+    comparison = Comparison("Count", "MB/s", True, [])
+    for mode in ("fresh", "repeat"):
+        rate = _rate(mode, len(corpus.second.encode()), plan.clock)
+        comparison.figures.extend(figures(f"{corpus.name}, {mode}", answers, rate, right))
+    return [comparison]
+
+
+def threads(plan: Plan, corpus: Corpus) -> list[Comparison]:
+    """A batch of documents and one long document on one and on two threads. Wall clock."""
+    size = len(corpus.second.encode())
+    comparison = Comparison("Threads", "MB/s", True, [])
+    right = right_ids(plan.job("batch", threads=1, **plan.halves(corpus)))
+    for number in (1, 2):
+        answers = gather(plan, plan.job("batch", threads=number, **plan.halves(corpus)))
+        for what, title in (("batch", "documents"), ("long", "one text")):
+            label = f"{title}, {number} thread{'s' if number > 1 else ''}"
+            comparison.figures.extend(figures(label, answers, _rate(what, size, "wall"), right))
+    comparison.figures.sort(key=lambda figure: figure.case)
+    return [comparison]
+
+
+def startup(plan: Plan) -> list[Comparison]:
+    """From before the import to the first id in hand. Wall clock."""
+    answers = gather(plan, plan.job("startup"))
+    comparison = Comparison("Startup", "ms", False, [])
+    comparison.figures.extend(figures("import only", answers, lambda answer: answer["import"] * 1e3))
+    comparison.figures.extend(figures("import to first id", answers, lambda answer: answer["first id"] * 1e3))
+    return [comparison]
+
+
+def memory(plan: Plan) -> list[Comparison]:
+    """Resident megabytes over the bare interpreter's."""
+    answers = gather(plan._replace(repeats=1), plan.job("memory"))
+    comparison = Comparison("Memory", "MB", False, [])
+    comparison.figures.extend(figures("after load", answers, lambda answer: answer["load"] / MEGABYTE))
+    comparison.figures.extend(
+        figures("growth after 1 M words", answers, lambda answer: answer["growth"] / MEGABYTE)
+    )
+    return [comparison]
+
+
+def _rate(what: str, size: int, clock: str) -> Callable[[Answer], float | None]:
+    """MB/s of the call `what`, where it was measured."""
+    return lambda answer: size / MEGABYTE / answer[what][clock] if what in answer else None

@@ -1,0 +1,230 @@
+"""The measured process: one library, one job, given as JSON on the command line and answered as JSON.
+
+Importing this imports no library; each job loads its own, so that nothing is warm that should be cold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import random
+import string
+import sys
+import time
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import pin, timed
+from benchmarks.libraries import LIBRARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.libraries import Engine
+
+Job = dict[str, Any]
+PAGE = 4096
+
+
+def engine(job: Job) -> Engine:
+    return LIBRARIES[job["library"]].load(Path(job["vocabulary"]))
+
+
+def encoder(job: Job, library: Engine) -> Callable[[str], Any]:
+    """The call that the job's `output` names."""
+    call = library.to_list if job["output"] == "list" else library.to_array
+    if call is None:
+        raise NotImplementedError(f"{job['library']} has no {job['output']} output")
+    return call
+
+
+def read(path: str) -> str:
+    """The text in `path`, a new `str` each time, line ends untouched."""
+    return Path(path).read_bytes().decode("utf-8")
+
+
+def digest(ids: Any) -> str:
+    """A fingerprint of ids, the same for a list as for an array."""
+    buffer = array("I", ids) if isinstance(ids, list) else ids
+    return hashlib.sha256(memoryview(buffer).cast("B")).hexdigest()
+
+
+def encode(job: Job) -> Job:
+    """Cold: load and first half. Fresh: then the second half, unseen. Repeat: the second half again."""
+    first, second = read(job["first"]), read(job["second"])
+    made: list[Any] = []
+
+    def cold() -> Callable[[str], Any]:
+        call = encoder(job, engine(job))
+        made.append(call(first))
+        return call
+
+    seconds, call = timed(cold)
+    fresh, ids = timed(lambda: call(second))
+    repeat = min(timed(lambda: call(second))[0] for _ in range(3 if fresh.wall < 0.2 else 1))
+    return {
+        "cold": seconds._asdict(),
+        "fresh": fresh._asdict(),
+        "repeat": repeat._asdict(),
+        "digests": [digest(made[0]), digest(ids)],
+    }
+
+
+def worst(job: Job) -> Job:
+    """Each variant once, after one more that is not measured."""
+    call = encoder(job, engine(job))
+    warm, *variants = job["variants"]
+    call(read(warm))
+    measured = []
+    for path in variants:
+        text = read(path)
+        measured.append(timed(lambda text=text: call(text)))  # type: ignore[misc]
+    return {
+        "seconds": [seconds._asdict() for seconds, _ in measured],
+        "digests": [digest(ids) for _, ids in measured],
+    }
+
+
+def reference(job: Job) -> Job:
+    """The right ids' fingerprints; of a `whole` text, which is one piece, without splitting it."""
+    library = engine(job)
+    call: Callable[[str], list[int]] = library.to_list
+    if job["whole"]:
+        call = library.to_list.__self__._encode_single_piece  # type: ignore[attr-defined]
+    return {"digests": [digest(call(read(path))) for path in job["texts"]]}
+
+
+def short(job: Job) -> Job:
+    """Microseconds a call over strings cut from unseen text, in a process that has seen other text."""
+    call = encoder(job, engine(job))
+    call(read(job["first"]))
+    texts = list(cuts(read(job["second"]), job["length"], job["count"]))
+
+    def every() -> None:
+        for text in texts:
+            call(text)
+
+    seconds = timed(every)[0]
+    ids = hashlib.sha256("".join(digest(call(text)) for text in texts).encode()).hexdigest()
+    return {"seconds": seconds._asdict(), "digests": [ids], "calls": len(texts)}
+
+
+def cuts(text: str, length: int, count: int) -> Iterator[str]:
+    """`count` strings of `length` characters spread over `text`, none overlapping while it is long enough."""
+    step = max(len(text) // count, length)
+    return (text[start : start + length] for start in range(0, min(len(text) - length, step * count), step))
+
+
+def decode(job: Job) -> Job:
+    library = engine(job)
+    if library.decode is None:
+        raise NotImplementedError(f"{job['library']} has no decode")
+    call, text = library.decode, read(job["second"])
+    ids = library.to_list(text)
+    whole = call(ids)
+    exact = (whole.decode() if isinstance(whole, bytes) else whole) == text
+    few = [ids[start : start + 10] for start in range(0, 20_000, 10)]
+
+    def every() -> None:
+        for piece in few:
+            call(piece)
+
+    return {
+        "seconds": min(timed(lambda: call(ids))[0] for _ in range(3))._asdict(),
+        "tokens": len(ids),
+        "few": timed(every)[0]._asdict(),
+        "calls": len(few),
+        "exact": exact,
+    }
+
+
+def count(job: Job) -> Job:
+    """How many ids, by the call that only counts, or by the fastest one that makes them."""
+    call, second = counter(engine(job)), read(job["second"])
+    call(read(job["first"]))
+    (fresh, number), (repeat, _) = timed(lambda: call(second)), timed(lambda: call(second))
+    return {"fresh": fresh._asdict(), "repeat": repeat._asdict(), "digests": [str(number)]}
+
+
+def counter(library: Engine) -> Callable[[str], int]:
+    if library.count_only is not None:
+        return library.count_only
+    if library.to_array is not None:
+        to_array = library.to_array
+        return lambda text: memoryview(to_array(text)).nbytes // 4
+    return lambda text: len(library.to_list(text))
+
+
+def batch(job: Job) -> Job:
+    """Many documents, and where the library can, one long one, on the job's number of threads."""
+    library, threads = engine(job), job["threads"]
+    first, second = read(job["first"]), read(job["second"])
+    answer: Job = {}
+    if library.batch is not None:
+        many = library.batch
+        many(documents(first), threads)
+        texts = documents(second)
+        seconds, result = timed(lambda: many(texts, threads))
+        answer |= {"batch": seconds._asdict(), "digests": [digest(library.flatten(result))]}
+    if library.long is not None:
+        one = library.long
+        one(first, threads)
+        answer["long"] = timed(lambda: one(second, threads))[0]._asdict()
+    return answer
+
+
+def documents(text: str, size: int = 4_000) -> list[str]:
+    """`text` in pieces of about `size` characters, cut after line ends."""
+    pieces, start = [], 0
+    while start < len(text):
+        end = text.find("\n", start + size) + 1 or len(text)
+        pieces.append(text[start:end])
+        start = end
+    return pieces
+
+
+def startup(job: Job) -> Job:
+    """From before the import to the first id, and how much of it the import takes."""
+    began = time.perf_counter()
+    importlib.import_module(LIBRARIES[job["library"]].module)
+    imported = time.perf_counter()
+    first = engine(job).to_list("Hello, world.")
+    ready = time.perf_counter()
+    return {"import": imported - began, "first id": ready - began, "ids": first}
+
+
+def memory(job: Job) -> Job:
+    """Resident bytes: what loading adds to the interpreter, and a million different words to that."""
+    before = resident()
+    library = engine(job)
+    library.to_list("Hello, world.")
+    loaded = resident()
+    call = library.to_array or library.to_list
+    rng = random.Random(1)
+    for _ in range(100):
+        words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randrange(3, 11))) for _ in range(10_000))
+        call(" ".join(words))
+    return {"load": loaded - before, "growth": resident() - loaded}
+
+
+def resident() -> int:
+    """Bytes of this process in memory (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+JOBS: dict[str, Callable[[Job], Job]] = {
+    function.__name__: function
+    for function in (encode, worst, reference, short, decode, count, batch, startup, memory)
+}
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    pin(job.get("threads", 1))
+    print(json.dumps(JOBS[job["job"]](job)))
+
+
+if __name__ == "__main__":
+    main()

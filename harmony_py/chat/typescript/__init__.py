@@ -1,0 +1,55 @@
+"""Tools as the model sees them: JSON Schema turned into TypeScript declarations.
+
+Two styles. `"upstream"` is what `openai-harmony` 0.0.8 writes, byte for byte, and drops what it drops.
+`"extended"` is the same wherever upstream loses nothing, and renders what it loses.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from harmony_py.chat.typescript.extended import ExtendedWriter
+from harmony_py.chat.typescript.text import comment, lines
+from harmony_py.chat.typescript.upstream import UpstreamWriter
+from harmony_py.errors import HarmonyError
+
+if TYPE_CHECKING:
+    from harmony_py.chat.tools import ToolDescription
+
+SchemaStyle = Literal["upstream", "extended"]
+
+__all__ = ["SchemaStyle", "declaration", "lines"]
+
+
+def declaration(tool: ToolDescription, style: SchemaStyle = "extended") -> str:
+    """`type f = (_: {...}) => any;` under a comment that says what the tool is for.
+
+    Raises `HarmonyError` for a schema that is not JSON or is nested too deep to read.
+    """
+    notes = lines(tool.description or "")
+    if tool.parameters is None:
+        signature = "()"
+    else:
+        try:
+            schema = _plain_json(tool.parameters)
+            if style == "extended":
+                extended = ExtendedWriter(schema)
+                notes += [note for note in extended.notes() if note not in notes]
+                signature = f"(_: {extended.parameters()})"
+            else:
+                signature = f"(_: {UpstreamWriter().type_of(schema, '')})"
+        except RecursionError:
+            raise HarmonyError(f"tool {tool.name!r}: the schema is nested too deep") from None
+        except (HarmonyError, OverflowError) as error:
+            raise HarmonyError(f"tool {tool.name!r}: {error}") from error
+    comments = [comment(note) for note in notes]
+    return "\n".join([*comments, f"type {tool.name} = {signature} => any;"])
+
+
+def _plain_json(parameters: dict[str, Any]) -> Any:
+    """`parameters` as JSON knows them: tuples are lists, enums their values, keys strings."""
+    try:
+        return json.loads(json.dumps(parameters, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise HarmonyError(f"the parameters are not JSON: {error}") from error
