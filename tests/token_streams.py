@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
+import openai_harmony
 from hypothesis import strategies as st
 
 from harmony_py import Tokenizer
-from harmony_py.chat.messages import Message
 from harmony_py.format.events import ContentDelta, Event
 from harmony_py.tokenizer import special
 
@@ -17,6 +18,12 @@ tokenizer = Tokenizer.o200k_harmony()
 def ids(text: str) -> list[int]:
     """The tokens of `text`, in which control tokens are spelled."""
     return tokenizer.encode(text, allowed_special="all")
+
+
+@functools.cache
+def upstream_encoding() -> openai_harmony.HarmonyEncoding:
+    """`openai-harmony`'s encoding, which takes it a while to load."""
+    return openai_harmony.load_harmony_encoding(openai_harmony.HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 class Fields(NamedTuple):
@@ -54,10 +61,6 @@ def joined(events: list[Event]) -> list[Event]:
     return whole
 
 
-def texts_of(messages: list[Message]) -> list[str]:
-    return [message.text for message in messages]
-
-
 # -- well formed -------------------------------------------------------------------------------------------
 
 text_tokens = st.one_of(
@@ -68,7 +71,9 @@ text_tokens = st.one_of(
 
 decodable_tokens = st.lists(
     st.one_of(
-        st.sampled_from(["a", " the", "\n\n", "é", "東", "👨‍👩‍👧", "🚀", "<|end|>", " {", '"x"', " to=f", "assistant"]),
+        st.sampled_from(
+            ["a", " the", "\n\n", "é", "東", "👨‍👩‍👧", "🚀", "<|end|>", " {", '"x"', " to=f", "assistant"]
+        ),
         st.text(max_size=4),
     ),
     max_size=8,
@@ -151,7 +156,18 @@ _CONTROL = [
 ]
 _WORDS = [
     *("assistant", "user", "system", "tool", "analysis", "commentary", "final", "fina", "comment"),
-    *(" to=functions.f", " to=python", " to=", "to=assistant", " json", "json", " code", " ", "\n", "functions.f"),
+    *(
+        " to=functions.f",
+        " to=python",
+        " to=",
+        "to=assistant",
+        " json",
+        "json",
+        " code",
+        " ",
+        "\n",
+        "functions.f",
+    ),
     *("Hello", " world", '{"a": 1}', "é", ".exec", "?", " <", " of"),
 ]
 
