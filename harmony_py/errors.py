@@ -17,6 +17,21 @@ class VocabularyError(HarmonyError):
     """The embedded vocabulary cannot be used or written as asked."""
 
 
+class RenderError(HarmonyError):
+    """A message that cannot be written down: which one, which of its fields, and why."""
+
+    def __init__(self, reason: str, message_index: int | None, field: str) -> None:
+        super().__init__(reason, message_index, field)
+        self.reason = reason
+        self.message_index = message_index
+        """Its place in the conversation; None for a message on its own."""
+        self.field = field
+
+    def __str__(self) -> str:
+        where = "message" if self.message_index is None else f"message {self.message_index}"
+        return f"{where}, {self.field}: {self.reason}"
+
+
 class ParseError(HarmonyError):
     """Tokens that do not follow the format: which one, where the parser stood, what could have come."""
 
@@ -47,3 +62,19 @@ class ParseError(HarmonyError):
             f"{self.reason} (at token index {self.token_index}, {what}; state: {self.state}; "
             f"expected: {' or '.join(self.expected)})"
         )
+
+
+class ArgumentsError(HarmonyError):
+    """A tool call's content is no JSON object: what is wrong with it, and where."""
+
+    def __init__(self, problem: str, text: str, position: int) -> None:
+        super().__init__(problem, text, position)
+        self.problem = problem
+        self.text = text
+        """The content, whole."""
+        self.position = position
+        """The character in it where reading stopped."""
+
+    def __str__(self) -> str:
+        around = self.text[max(0, self.position - 20) : self.position + 20]
+        return f"{self.problem} (at character {self.position}, near {around!r})"

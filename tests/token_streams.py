@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
+import openai_harmony
 from hypothesis import strategies as st
 
 from harmony_py import Tokenizer
-from harmony_py.chat.messages import Message
 from harmony_py.format.events import ContentDelta, Event
 from harmony_py.tokenizer import special
 
@@ -17,6 +18,12 @@ tokenizer = Tokenizer.o200k_harmony()
 def ids(text: str) -> list[int]:
     """The tokens of `text`, in which control tokens are spelled."""
     return tokenizer.encode(text, allowed_special="all")
+
+
+@functools.cache
+def upstream_encoding() -> openai_harmony.HarmonyEncoding:
+    """`openai-harmony`'s encoding, which takes it a while to load."""
+    return openai_harmony.load_harmony_encoding(openai_harmony.HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 class Fields(NamedTuple):
@@ -52,10 +59,6 @@ def joined(events: list[Event]) -> list[Event]:
         else:
             whole.append(event)
     return whole
-
-
-def texts_of(messages: list[Message]) -> list[str]:
-    return [message.text for message in messages]
 
 
 # -- well formed -------------------------------------------------------------------------------------------

@@ -149,11 +149,14 @@ class Message(BaseModel):
     @property
     def source(self) -> MessageSource | None:
         """The ids this message was parsed from; None once anything in the message has been changed."""
-        # Read where pydantic keeps it: by name it costs a microsecond, and a renderer asks for every message.
+        return self._source if self.has_source and self._source_state == self._state() else None
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a source was attached, valid or not."""
+        # Looked up where pydantic keeps it: by name it costs a microsecond, and renderers ask every message.
         private = self.__pydantic_private__
-        if not private or private["_source"] is None or private["_source_state"] != self._state():
-            return None
-        return self._source
+        return private is not None and private["_source"] is not None
 
     def attach_source(self, source: MessageSource) -> None:
         """Remember where the message came from. Takes no part in equality or serialisation."""

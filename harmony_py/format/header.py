@@ -199,14 +199,14 @@ def _unexpected(words: str) -> HeaderError:
 
 
 def write(header: Header) -> list[Segment]:
-    """The segments of a whole header, `<|start|>` to `<|message|>`, in its own style."""
+    """The segments of a whole header, in its own style: `<|start|>`, the author, the rest, `<|message|>`."""
     to = f" to={header.recipient}" if header.recipient not in (None, EVERYONE) else ""
     channel: list[Segment] = [] if header.channel is None else [CHANNEL, header.channel]
     if header.style == "channel_first" and channel:
-        address: list[Segment] = [_author(header), *channel, to]
+        address: list[Segment] = [*channel, to]
     else:
-        address = [_author(header) + to, *channel]
-    return [START, *address, *_content_type(header.content_type), MESSAGE]
+        address = [to, *channel]
+    return [START, _author(header), *address, *_content_type(header.content_type), MESSAGE]
 
 
 def _author(header: Header) -> str:

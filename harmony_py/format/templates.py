@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harmony_py.chat.content import FUNCTIONS, ReasoningEffort
+from harmony_py.chat.content import FUNCTIONS, DeveloperContent, ReasoningEffort
 from harmony_py.chat.typescript import declaration
 from harmony_py.chat.typescript.text import comment, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harmony_py.chat import DeveloperContent, ResponseFormat, SystemContent, ToolNamespaceConfig
+    from harmony_py.chat import Message, ResponseFormat, SystemContent, ToolNamespaceConfig
     from harmony_py.chat.typescript import SchemaStyle
 
 _LINE_END = re.compile(r"\r?\n")
@@ -52,10 +52,13 @@ def developer_text(content: DeveloperContent, style: SchemaStyle) -> str:
     return "\n\n".join(sections)
 
 
-def defines_functions(content: DeveloperContent) -> bool:
-    """Whether the system message must say where calls to the developer's functions go."""
-    namespace = (content.tools or {}).get(FUNCTIONS)
-    return namespace is not None and bool(namespace.tools)
+def defines_functions(message: Message) -> bool:
+    """Whether a system message must say where calls to this message's functions go."""
+    parts = message.content if isinstance(message.content, list) else []
+    namespaces = [
+        part.tools.get(FUNCTIONS) for part in parts if isinstance(part, DeveloperContent) and part.tools
+    ]
+    return any(namespace is not None and namespace.tools for namespace in namespaces)
 
 
 def _tools(namespaces: Mapping[str, ToolNamespaceConfig] | None, style: SchemaStyle) -> list[str]:

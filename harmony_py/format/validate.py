@@ -63,7 +63,7 @@ class Guard:
         )
         if role is not home:
             place = f"{home.value} messages, found in {role.value.capitalize()}"
-            self._refuse(f"{kind} may only appear in {place}", "content")
+            self.refuse(f"{kind} may only appear in {place}", "content")
         if not content.tools:
             return content
         tools = {key: self._namespace(namespace, key) for key, namespace in content.tools.items()}
@@ -72,14 +72,14 @@ class Guard:
     def text(self, text: str, field: str) -> str:
         """`text`, if it can be encoded."""
         if not isinstance(text, str):
-            self._refuse(f"expected a string, not {type(text).__name__}", field)
+            self.refuse(f"expected a string, not {type(text).__name__}", field)
         if text.isascii() or not _SURROGATE.search(text):
             return text
         try:  # two of them may make one character
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             if not self._escapes:
-                self._refuse("a lone surrogate, which no encoding can express", field)
+                self.refuse("a lone surrogate, which no encoding can express", field)
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _namespace(self, namespace: ToolNamespaceConfig, key: str) -> ToolNamespaceConfig:
@@ -98,20 +98,23 @@ class Guard:
         try:
             return Role(message.author.role)
         except (AttributeError, ValueError) as error:
-            self._refuse(str(error), "author")
+            self.refuse(str(error), "author")
 
     def _name(self, name: str | None, role: Role) -> str | None:
         if role is not Role.TOOL:
             return self._word(name, "author.name")
         if name is None:
-            self._refuse("Tools should have a name!", "author.name")
+            self.refuse("Tools should have a name!", "author.name")
         return self._word(name, "author.name", _problem_with_author)
 
     def _content_type(self, content_type: str | None, alone: bool) -> str | None:
         if not isinstance(content_type, str) or not content_type.startswith(_CONSTRAIN):
-            ambiguous = alone and not self._any_content_type
-            problem = _problem_with_lone_type if ambiguous else _problem_with_type
-            return self._word(content_type, "content_type", problem)
+            word = self._word(content_type, "content_type", _problem_with_type)
+            if word is None or word in BARE_CONTENT_TYPES or not alone or self._any_content_type:
+                return word
+            if not self._escapes:
+                self.refuse(f"{word!r} would be read as a recipient, for want of one", "content_type")
+            return _CONSTRAIN + word
         # `<|constrain|> json` stands in the format's documentation, and harms nothing.
         word = content_type.removeprefix(_CONSTRAIN).lstrip(" ")
         return (
@@ -126,16 +129,16 @@ class Guard:
         if word is None:
             return None
         if not isinstance(word, str):
-            self._refuse(f"expected a string, not {type(word).__name__}", field)
+            self.refuse(f"expected a string, not {type(word).__name__}", field)
         problem = _problem_with_word(word) or (problem_with(word) if problem_with else None)
         if problem is None:
             return word
         if not self._escapes:
-            self._refuse(f"{word!r} {problem}", field)
+            self.refuse(f"{word!r} {problem}", field)
         escaped = _NOT_IN_A_WORD.sub("_", word) or "_"
         return "_" + escaped if problem_with and problem_with(escaped) else escaped
 
-    def _refuse(self, problem: str, field: str) -> NoReturn:
+    def refuse(self, problem: str, field: str) -> NoReturn:
         raise RenderError(problem, self._index, field)
 
 
@@ -152,7 +155,3 @@ def _problem_with_author(word: str) -> str | None:
 
 def _problem_with_type(word: str) -> str | None:
     return "would be read as a recipient" if word.startswith("to=") else None
-
-
-def _problem_with_lone_type(word: str) -> str | None:
-    return None if word in BARE_CONTENT_TYPES else "would be read as a recipient, for want of one"

@@ -3,20 +3,31 @@
 //! Both are facts that must not drift, so both are checked here: the rank table against its published
 //! hash, the merge list against the table it came from. A wrong input stops the build.
 
+#[path = "../src/boundary.rs"]
+mod boundary;
+mod cuts;
 mod merges;
+#[path = "../src/pair_hash.rs"]
+mod pair_hash;
 mod ranks;
+mod seeds;
 mod unicode;
 
 use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/boundary.rs");
+    println!("cargo:rerun-if-changed=src/pair_hash.rs");
     println!("cargo:rerun-if-env-changed={}", ranks::FILE_VARIABLE);
 
     let tokens = ranks::load();
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);
-    write(&out.join("merges.bin"), &merges::pack(&tokens));
+    let merges = merges::pack(&tokens);
+    write(&out.join("merges.bin"), &merges);
+    write(&out.join("seeds.bin"), &seeds::pack(&merges));
+    write(&out.join("cuts.bin"), &cuts::pack(&tokens));
     write(&out.join("classes.bin"), &unicode::pack());
 }
 

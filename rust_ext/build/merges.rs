@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 /// Marks a token that is a single byte: its left half is then the byte itself.
-const BYTE: u32 = u32::MAX;
+pub const BYTE: u32 = u32::MAX;
 
 /// `(left, right)` of every token in rank order, as little-endian `u32`s.
 pub fn pack(tokens: &[Vec<u8>]) -> Vec<u8> {

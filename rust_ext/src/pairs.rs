@@ -1,19 +1,29 @@
 //! Which two tokens merge, and into what: a static hash table of the canonical pairs.
 
-use crate::vocab;
+use crate::{
+    pair_hash::{LINES_LOG2, RANK_BITS, SEEDS_LOG2, SLOTS, key, line},
+    table::Table,
+    vocab,
+};
 use std::sync::OnceLock;
 
-const LINES: usize = 1 << 16;
-const RANK_BITS: u32 = 18;
+/// No token: what two tokens merge into that do not merge, and a neighbour that merges with none.
+pub const NONE: u32 = (1 << RANK_BITS) - 1;
+
 const EMPTY: u64 = u64::MAX;
 
-/// One cache line of entries `left << 36 | right << 18 | merged`, filled from the front.
+static SEEDS: &[u8; 2 << SEEDS_LOG2] = include_bytes!(concat!(env!("OUT_DIR"), "/seeds.bin"));
+
+/// Entries `left << 36 | right << 18 | merged`. The seeds are such that every pair has room in its line.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line([u64; 8]);
+#[repr(align(32))]
+struct Line([u64; SLOTS]);
 
 pub struct Pairs {
-    lines: Vec<Line>,
+    lines: Table<Line>,
+    seeds: Box<[u16; 1 << SEEDS_LOG2]>,
+    /// What two bytes merge into, by `first << 8 | second`.
+    bytes: Table<u32>,
 }
 
 impl Pairs {
@@ -24,50 +34,59 @@ impl Pairs {
     }
 
     fn build() -> Self {
-        let mut lines = vec![Line([EMPTY; 8]); LINES];
+        let seed = |i: usize| u16::from_le_bytes([SEEDS[2 * i], SEEDS[2 * i + 1]]);
+        let mut pairs = Self {
+            lines: Table::new(Line([EMPTY; SLOTS]), 1 << LINES_LOG2),
+            seeds: Box::new(std::array::from_fn(seed)),
+            bytes: Table::new(NONE, 1 << 16),
+        };
         for rank in 0..vocab::TOKENS as u32 {
             let Some((left, right)) = vocab::split(rank) else { continue };
             let key = key(left, right);
-            let mut at = home(key);
-            let slot = loop {
-                match lines[at].0.iter_mut().find(|slot| **slot == EMPTY) {
-                    Some(slot) => break slot,
-                    None => at = (at + 1) % LINES,
-                }
-            };
+            let line = &mut pairs.lines[line(key, &pairs.seeds)].0;
+            let slot = line.iter_mut().find(|slot| **slot == EMPTY).expect("the build chose such seeds");
             *slot = key << RANK_BITS | u64::from(rank);
+            if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
+                pairs.bytes[usize::from(first) << 8 | usize::from(second)] = rank;
+            }
         }
-        Self { lines }
+        pairs
     }
 
-    /// The token that `left` and `right` merge into.
+    /// The token that `left` and `right` merge into, or `NONE`.
     #[inline(always)]
-    pub fn merged(&self, left: u32, right: u32) -> Option<u32> {
-        let key = key(left, right);
-        let mut at = home(key);
-        loop {
-            let line = &self.lines[at].0;
-            for &entry in line {
-                if entry >> RANK_BITS == key {
-                    return Some(entry as u32 & ((1 << RANK_BITS) - 1));
-                }
-            }
-            if line[7] == EMPTY {
-                return None;
-            }
-            at = (at + 1) % LINES;
-        }
+    pub fn merged(&self, left: u32, right: u32) -> u32 {
+        self.merged_at(self.line(left, right), left, right)
     }
-}
 
-#[inline(always)]
-fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << RANK_BITS | u64::from(right)
-}
+    /// The same, with the number of the line known (and the line prefetched) beforehand.
+    #[inline(always)]
+    pub fn merged_at(&self, line: u32, left: u32, right: u32) -> u32 {
+        let key = key(left, right);
+        let line = &self.lines[line as usize].0;
+        // No branch on where in the line the entry is: the compiler makes vectors of this.
+        let found = line.map(|entry| if entry >> RANK_BITS == key { entry } else { EMPTY });
+        ((found[0] & found[1]) & (found[2] & found[3])) as u32 & NONE
+    }
 
-#[inline(always)]
-fn home(key: u64) -> usize {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+    /// Number of the line to look for the pair in; it is on its way to the cache.
+    #[inline(always)]
+    pub fn prefetch(&self, left: u32, right: u32) -> u32 {
+        let line = self.line(left, right);
+        crate::prefetch(&self.lines[line as usize]);
+        line
+    }
+
+    #[inline(always)]
+    fn line(&self, left: u32, right: u32) -> u32 {
+        line(key(left, right), &self.seeds) as u32
+    }
+
+    /// The token that two bytes merge into, or `NONE`.
+    #[inline(always)]
+    pub fn merged_bytes(&self, first: u8, second: u8) -> u32 {
+        self.bytes[usize::from(first) << 8 | usize::from(second)]
+    }
 }
 
 #[cfg(test)]
@@ -80,11 +99,22 @@ mod tests {
         let mut known = 0;
         for rank in 0..vocab::TOKENS as u32 {
             if let Some((left, right)) = vocab::split(rank) {
-                assert_eq!(pairs.merged(left, right), Some(rank));
+                assert_eq!(pairs.merged(left, right), rank);
                 known += 1;
             }
         }
         let entries = pairs.lines.iter().flat_map(|line| line.0).filter(|&e| e != EMPTY).count();
         assert_eq!((known, entries), (199_742, 199_742));
+    }
+
+    #[test]
+    fn knows_pairs_of_bytes_without_a_search() {
+        let (pairs, tokens) = (Pairs::get(), vocab::byte_tokens());
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let merged = pairs.merged(tokens[first as usize], tokens[second as usize]);
+                assert_eq!(pairs.merged_bytes(first, second), merged);
+            }
+        }
     }
 }

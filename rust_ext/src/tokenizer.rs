@@ -1,8 +1,8 @@
 //! Text to ids, over the shared tables.
 
 use crate::{
+    encoder::Encoder,
     merge,
-    pretokenize::scalar,
     special::{Policy, Refused, SpecialTokens},
 };
 
@@ -13,12 +13,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Appends the ids of `text`, in which nothing is a control token.
     pub fn encode_ordinary(&self, text: &str, out: &mut Vec<u32>) {
-        let mut start = 0;
-        while start < text.len() {
-            let end = scalar::piece_end(text, start);
-            merge::heap::merge(&text.as_bytes()[start..end], out);
-            start = end;
-        }
+        Encoder::with(|encoder| encoder.encode(text, out));
     }
 
     /// Appends the ids of `text` under `policy`, or returns the first control token that it refuses.

@@ -27,6 +27,12 @@ pub fn split(rank: u32) -> Option<(u32, u32)> {
     (right != BYTE).then_some((left, right))
 }
 
+/// The byte that the token `rank` is, if it is a single one.
+#[inline]
+pub fn byte(rank: u32) -> Option<u8> {
+    split(rank).is_none().then(|| MERGES[rank as usize * 8])
+}
+
 /// The token of each single byte.
 pub fn byte_tokens() -> &'static [u32; 256] {
     static TOKENS_OF_BYTES: OnceLock<[u32; 256]> = OnceLock::new();

@@ -1,6 +1,9 @@
 //! Merging with a priority queue: O(n log n) on any input. The slow twin of the faster ways.
 
-use crate::{pairs::Pairs, vocab};
+use crate::{
+    pairs::{NONE as NO_TOKEN, Pairs},
+    vocab,
+};
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 const NONE: u32 = u32::MAX;
@@ -27,10 +30,11 @@ pub fn merge(piece: &[u8], out: &mut Vec<u32>) {
     // both still merging into `rank` means that neither has.
     let push = |queue: &mut BinaryHeap<_>, symbols: &Symbols, at: u32| {
         let right = symbols.next[at as usize];
-        if right < n
-            && let Some(rank) = pairs.merged(symbols.token[at as usize], symbols.token[right as usize])
-        {
-            queue.push(Reverse((rank, at, right)));
+        if right < n {
+            let rank = pairs.merged(symbols.token[at as usize], symbols.token[right as usize]);
+            if rank != NO_TOKEN {
+                queue.push(Reverse((rank, at, right)));
+            }
         }
     };
     for at in 0..n {
@@ -40,7 +44,7 @@ pub fn merge(piece: &[u8], out: &mut Vec<u32>) {
         let live = symbols.token[at as usize] != NONE
             && symbols.next[at as usize] == right
             && symbols.token[right as usize] != NONE
-            && pairs.merged(symbols.token[at as usize], symbols.token[right as usize]) == Some(rank);
+            && pairs.merged(symbols.token[at as usize], symbols.token[right as usize]) == rank;
         if !live {
             continue;
         }

@@ -1,3 +1,21 @@
 //! Byte-pair merging of one piece: the pair of neighbours with the lowest rank first, leftmost on a tie.
+//!
+//! [`batch`] merges many short pieces at once, [`window`] one of up to 512 bytes, [`long`] joins windows
+//! to any length. [`heap`] is the slow twin of all three, and what `long` falls back to.
 
+pub mod batch;
 pub mod heap;
+pub mod long;
+pub mod window;
+
+/// The lowest of `keys`, of which there are a multiple of 8.
+#[inline(always)]
+fn lowest(keys: &[u32]) -> u32 {
+    let mut lanes = [u32::MAX; 8];
+    for chunk in keys.as_chunks::<8>().0 {
+        for (lane, &key) in lanes.iter_mut().zip(chunk) {
+            *lane = (*lane).min(key);
+        }
+    }
+    lanes.into_iter().min().unwrap_or(u32::MAX)
+}

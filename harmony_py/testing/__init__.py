@@ -1,0 +1,1 @@
+"""For testing implementations of the harmony format, this one and any other."""

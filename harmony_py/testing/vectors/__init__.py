@@ -1,0 +1,1 @@
+"""Malformed streams and what they should give, as JSON."""

@@ -1,0 +1,145 @@
+//! Pieces of any length, in linear time: windows joined where the join is proved right.
+//!
+//! A sequence of tokens is the byte-pair encoding of its text if and only if every two neighbours are
+//! what merging makes of their own bytes. So a window's tokens may stand if they join: the last one kept
+//! of the window before, and the first of this one. Where they do not, the window was too narrow to show
+//! what merges across; a wider one from an earlier boundary, at last the heap over the whole, decides.
+
+use super::{
+    heap,
+    window::{self, Window},
+};
+use crate::{
+    pairs::{NONE, Pairs},
+    vocab::{self, Vocabulary},
+};
+
+/// Bytes of a window at first, doubled when a join fails.
+const WIDTH: usize = 128;
+
+/// How many tokens are given up when a join fails.
+const RETREAT: usize = 8;
+
+/// Appends the tokens of `piece` to `out`.
+#[inline(always)]
+pub fn merge(window: &mut Window, pairs: &Pairs, piece: &[u8], out: &mut Vec<u32>) {
+    let first = out.len();
+    let mut width = WIDTH;
+    let mut at = 0;
+    while at < piece.len() {
+        let end = (at + width).min(piece.len());
+        let start = out.len();
+        window.merge(pairs, &piece[at..end], out);
+        if start > first && !joins(pairs, out[start - 1], out[start]) {
+            out.truncate(start.saturating_sub(RETREAT).max(first));
+            at = byte_length(&out[first..]);
+            width *= 2;
+            if width > window::LONGEST {
+                out.truncate(first);
+                return heap::merge(piece, out);
+            }
+            continue;
+        }
+        if end == piece.len() {
+            return;
+        }
+        let kept = keep(&mut *out, start, width * 3 / 4);
+        at = repeat(piece, at, kept, width, start, out);
+    }
+}
+
+/// Drops the window's tokens, which begin at `start`, that end behind `limit` bytes, but for the first;
+/// returns the bytes kept.
+#[inline(always)]
+fn keep(out: &mut Vec<u32>, start: usize, limit: usize) -> usize {
+    let vocabulary = Vocabulary::get();
+    let mut kept = vocabulary.token(out[start]).len();
+    let mut end = start + 1;
+    while end < out.len() {
+        let longer = kept + vocabulary.token(out[end]).len();
+        if longer > limit {
+            break;
+        }
+        kept = longer;
+        end += 1;
+    }
+    out.truncate(end);
+    kept
+}
+
+/// Where the text goes on as it did for the window at `at`, so do the tokens: copies the kept ones as
+/// often as the window's bytes come again after them. Returns where to go on.
+#[inline(always)]
+fn repeat(piece: &[u8], at: usize, kept: usize, width: usize, start: usize, out: &mut Vec<u32>) -> usize {
+    let window = &piece[at..at + width];
+    let count = out.len() - start;
+    let mut next = at + kept;
+    // The first copy joins as the last kept token and the first: proved once, by the same bytes.
+    if !joins(Pairs::get(), out[out.len() - 1], out[start]) {
+        return next;
+    }
+    while piece[next..].starts_with(window) {
+        out.extend_from_within(start..start + count);
+        next += kept;
+    }
+    next
+}
+
+fn byte_length(tokens: &[u32]) -> usize {
+    let vocabulary = Vocabulary::get();
+    tokens.iter().map(|&token| vocabulary.token(token).len()).sum()
+}
+
+/// Whether merging the bytes of `left` and `right` gives just these two tokens.
+///
+/// Takes both tokens' merges back, the latest first. Whatever then stands at the boundary stood there
+/// together until the merge taken back last; had they a merge of lower rank, it would have been made.
+#[inline]
+pub fn joins(pairs: &Pairs, mut left: u32, mut right: u32) -> bool {
+    // The rank of the merge that ended the time when `left` and `right` stood side by side.
+    let mut until = u32::MAX;
+    loop {
+        let merged = pairs.merged(left, right);
+        if merged != NONE && merged < until {
+            return false;
+        }
+        // Of equal ranks the left one is merged first.
+        let (left_halves, right_halves) = (vocab::split(left), vocab::split(right));
+        match (left_halves, right_halves) {
+            (None, None) => return true,
+            (Some((_, half)), None) => (until, left) = (left, half),
+            (None, Some((half, _))) => (until, right) = (right + 1, half),
+            (Some((_, half)), Some(_)) if left > right => (until, left) = (left, half),
+            (Some(_), Some((half, _))) => (until, right) = (right + 1, half),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, pieces};
+
+    #[test]
+    fn merges_as_the_heap_does() {
+        let mut window = Window::new();
+        for piece in pieces(9, 2_000, 3_000) {
+            let (mut tokens, mut expected) = (Vec::new(), Vec::new());
+            merge(&mut window, Pairs::get(), &piece, &mut tokens);
+            heap::merge(&piece, &mut expected);
+            assert_eq!(tokens, expected, "{piece:?}");
+        }
+    }
+
+    #[test]
+    fn joins_says_what_merging_both_tokens_bytes_says() {
+        let (vocabulary, mut random) = (Vocabulary::get(), Random::new(11));
+        for _ in 0..200_000 {
+            let left = random.below(vocab::TOKENS) as u32;
+            let right = random.below(vocab::TOKENS) as u32;
+            let mut merged = Vec::new();
+            heap::merge(&[vocabulary.token(left), vocabulary.token(right)].concat(), &mut merged);
+            assert_eq!(joins(Pairs::get(), left, right), merged == [left, right], "{left} {right}");
+        }
+    }
+}
