@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find rust_ext -path rust_ext/target -prune -o -type f -print)
+# The Rust tests start a Python of their own: the one that everything else here runs on.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench clean
+.PHONY: help demo test check bench fmt clean
 
 help:  ## Show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(VENV)/pip: 
+$(VENV)/pip:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	@touch $@
@@ -38,6 +40,13 @@ check: $(VENV)/dev  ## Lint, types, Rust formatting, clippy and Rust tests
 	cd rust_ext && cargo fmt --check
 	cd rust_ext && cargo clippy --all-targets -- -D warnings
 	cd rust_ext && cargo test
+
+$(VENV)/bench: $(VENV)/package
+	$(BIN)/pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/bench  ## The tokenizer beside its rivals; BENCH=--quick takes three minutes
+	$(BIN)/python -m benchmarks tokenizer $(BENCH)
 
 fmt:  ## Format Python and Rust
 	$(BIN)/ruff format .
