@@ -39,6 +39,13 @@ check: $(VENV)/dev  ## Lint, types, Rust formatting, clippy and Rust tests
 	cd rust_ext && cargo clippy --all-targets -- -D warnings
 	cd rust_ext && cargo test
 
+$(VENV)/bench: $(VENV)/package
+	$(BIN)/pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/bench  ## The tokenizer beside its rivals; BENCH=--quick takes three minutes
+	$(BIN)/python -m benchmarks tokenizer $(BENCH)
+
 fmt:  ## Format Python and Rust
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
