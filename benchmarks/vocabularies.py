@@ -27,7 +27,7 @@ PATTERN = "|".join(
 HUGGING_FACE = "tokenizer.json"
 
 
-def prepare(*, hugging_face_too: bool) -> Path:
+def prepare(*, hugging_face_too: bool = False) -> Path:
     """A folder with the vocabulary in the formats needed; made once, then found again by its hash."""
     folder = ROOT / ".cache" / "benchmarks" / vocab.SHA256[:12]
     if not (folder / vocab.FILE_NAME).exists():
