@@ -29,8 +29,6 @@ class Engine(NamedTuple):
     """Many texts on so many threads."""
     flatten: Callable[[Any], Any] = lambda result: array("I", itertools.chain.from_iterable(result))
     """The ids that `batch` returned, one text after another, as a buffer."""
-    long: Callable[[str, int], Any] | None = None
-    """One text on so many threads."""
 
 
 class Library(NamedTuple):
@@ -44,15 +42,13 @@ class Library(NamedTuple):
 
 
 def _ours(harmony_py: Any, folder: Path) -> Engine:
-    ours = harmony_py.Tokenizer.o200k_harmony()
-    to_array = getattr(ours, "encode_to_numpy", None)
-    batch = getattr(ours, "encode_ordinary_batch", None)
+    tokenizer = harmony_py.Tokenizer.o200k_harmony()
     return Engine(
-        to_list=ours.encode_ordinary,
-        to_array=to_array and (lambda text: to_array(text, disallowed_special=())),
-        decode=ours.decode,
-        count_only=getattr(ours, "count", None),
-        batch=batch and (lambda texts, threads: batch(texts, num_threads=threads)),
+        to_list=tokenizer.encode_ordinary,
+        to_array=lambda text: tokenizer.encode_to_numpy(text, disallowed_special=()),
+        decode=tokenizer.decode,
+        count_only=tokenizer.count,
+        batch=lambda texts, threads: tokenizer.encode_ordinary_batch(texts, num_threads=threads),
     )
 
 

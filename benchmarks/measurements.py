@@ -88,7 +88,7 @@ def right_ids(job: dict[str, Any]) -> list[str]:
 def figures(
     case: str,
     answers: Answers,
-    value: Callable[[Answer], float | None],
+    value: Callable[[Answer], float],
     right: Sequence[str] | None = None,
 ) -> Iterator[Figure]:
     """One figure a library; ids other than the `right` ones make it void."""
@@ -96,9 +96,8 @@ def figures(
         if isinstance(known, str):
             yield Figure(case, library, (), known)
             continue
-        values = tuple(number for answer in known if (number := value(answer)) is not None)
-        wrong = right is not None and any(answer.get("digests", right) != right for answer in known)
-        yield Figure(case, library, values, "wrong ids" if wrong else "" if values else "-")
+        wrong = right is not None and any(answer["digests"] != right for answer in known)
+        yield Figure(case, library, tuple(map(value, known)), "wrong ids" if wrong else "")
 
 
 def encode(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
@@ -129,14 +128,13 @@ def encode(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
 
 def worst(plan: Plan, names: Sequence[str]) -> list[Comparison]:
     """Inputs of a megabyte that tokenizers stumble over, each time another variant."""
-    output = plan.outputs[-1]
-    comparison = Comparison(f"Worst cases, {output} output", "MB/s", True, [])
+    comparison = Comparison("Worst cases, each library's fastest output", "MB/s", True, [])
     for name in names:
         texts = [adversarial.text(name, variant) for variant in range(VARIANTS + 1)]
         paths = [plan.write(f"{name}.{variant}", text) for variant, text in enumerate(texts)]
         size = statistics.mean(len(text.encode()) for text in texts[1:])
         right = right_ids(plan.job("reference", texts=paths[1:], whole=name in adversarial.WHOLE))
-        answers = gather(plan, plan.job("worst", output=output, variants=paths), WORST_TIMEOUT)
+        answers = gather(plan, plan.job("worst", output="fastest", variants=paths), WORST_TIMEOUT)
         comparison.figures.extend(
             figures(
                 name,
@@ -198,16 +196,16 @@ def count(plan: Plan, corpus: Corpus) -> list[Comparison]:
 
 
 def threads(plan: Plan, corpus: Corpus) -> list[Comparison]:
-    """A batch of documents and one long document on one and on two threads. Wall clock."""
+    """A batch of documents, and one long text, on one thread and on two. Wall clock."""
     size = len(corpus.second.encode())
-    comparison = Comparison("Threads", "MB/s", True, [])
-    right = right_ids(plan.job("batch", threads=1, **plan.halves(corpus)))
-    for number in (1, 2):
-        answers = gather(plan, plan.job("batch", threads=number, **plan.halves(corpus)))
-        for what, title in (("batch", "documents"), ("long", "one text")):
+    comparison = Comparison("Unseen text on threads", "MB/s", True, [])
+    for shape, title in (("documents", "documents"), ("one", "one text")):
+        job = plan.job("batch", shape=shape, **plan.halves(corpus))
+        right = right_ids({**job, "threads": 1})
+        for number in (1, 2):
+            answers = gather(plan, {**job, "threads": number})
             label = f"{title}, {number} thread{'s' if number > 1 else ''}"
-            comparison.figures.extend(figures(label, answers, _rate(what, size, "wall"), right))
-    comparison.figures.sort(key=lambda figure: figure.case)
+            comparison.figures.extend(figures(label, answers, _rate("seconds", size, "wall"), right))
     return [comparison]
 
 
@@ -231,6 +229,6 @@ def memory(plan: Plan) -> list[Comparison]:
     return [comparison]
 
 
-def _rate(what: str, size: int, clock: str) -> Callable[[Answer], float | None]:
-    """MB/s of the call `what`, where it was measured."""
-    return lambda answer: size / MEGABYTE / answer[what][clock] if what in answer else None
+def _rate(what: str, size: int, clock: str) -> Callable[[Answer], float]:
+    """MB/s of the call `what`, which took in `size` bytes."""
+    return lambda answer: size / MEGABYTE / answer[what][clock]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.corpora import Corpus
 
 GROUPS = ("worst", "short", "decode", "count", "threads", "startup", "memory")
-PLOTTED = ("Unseen text", "Worst cases")
+PLOTTED = ("Unseen text, ", "Worst cases")
 SHORT_CORPORA = ("english", "chat", "multilingual")
 QUICK_MEGABYTES = 2.0
 QUICK_LIBRARIES = tuple(name for name in DEFAULT if name != "tokenizers")
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             repeats=options.repeats,
             clock=options.clock,
             folder=Path(folder),
-            vocabulary=vocabularies.prepare(),
+            vocabulary=vocabularies.prepare(hugging_face_too="tokenizers" in options.libraries),
         )
         heading = environment([LIBRARIES[name].distribution for name in plan.libraries])
         print(f"{heading}\n\n{NOTES}\n")

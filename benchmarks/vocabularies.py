@@ -27,11 +27,12 @@ PATTERN = "|".join(
 HUGGING_FACE = "tokenizer.json"
 
 
-def prepare(folder: Path | None = None) -> Path:
-    """A folder with the vocabulary in every format; made once, then found again by the vocabulary's hash."""
-    folder = folder or ROOT / ".cache" / "benchmarks" / vocab.SHA256[:12]
-    if not (folder / HUGGING_FACE).exists():
+def prepare(*, hugging_face_too: bool = False) -> Path:
+    """A folder with the vocabulary in the formats needed; made once, then found again by its hash."""
+    folder = ROOT / ".cache" / "benchmarks" / vocab.SHA256[:12]
+    if not (folder / vocab.FILE_NAME).exists():
         vocab.export(folder)
+    if hugging_face_too and not (folder / HUGGING_FACE).exists():
         partial = folder / f"{HUGGING_FACE}.{os.getpid()}"
         partial.write_text(hugging_face(vocab.tokens()), encoding="utf-8")
         partial.replace(folder / HUGGING_FACE)

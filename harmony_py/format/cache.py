@@ -39,7 +39,7 @@ class Cache:
         self._size = 0
 
     def get(self, key: Key | None) -> Entry | None:
-        """The entry, if `key` is one and known. What cannot be hashed is not, and neither kept by `put`."""
+        """The entry, if there is one. What no message may hold can make a key that has no hash: it has none."""
         try:
             entry = self._young.get(key)
             if entry is None and key is not None and (entry := self._old.get(key)) is not None:
@@ -111,7 +111,9 @@ def _part_key(part: Any, has_function_tools: bool) -> Hashable:
 
 
 def _tools_key(namespaces: Mapping[str, ToolNamespaceConfig] | None) -> Hashable:
-    return namespaces and tuple(
+    if not namespaces:
+        return None
+    return tuple(
         (
             key,
             namespace.name,

@@ -94,12 +94,20 @@ def token_bytes(token: int) -> bytes:
     return _bytes_of(token) if is_valid(token) else _REPLACEMENT_BYTES
 
 
-@functools.cache
-def _whole_text_of(token: int) -> str | None:
-    try:
-        return _bytes_of(token).decode()
-    except UnicodeDecodeError:
-        return None
+class _WholeTexts(dict[int, str | None]):
+    """The text of the tokens that are whole characters, None for those that are not; filled on demand."""
+
+    def __missing__(self, token: int) -> str | None:
+        try:
+            text: str | None = token_bytes(token).decode()
+        except UnicodeDecodeError:
+            text = None
+        if is_valid(token):
+            self[token] = text
+        return text
+
+
+_WHOLE_TEXTS: Final = _WholeTexts()
 
 
 class TextStream:
@@ -122,8 +130,8 @@ class TextStream:
     def advance(self, tokens: list[int], end: int) -> str:
         """The text that the ids from `done` to `end` complete."""
         start, self.done = self.done, end
-        if end - start == 1 and not self._pending and is_valid(tokens[start]):
-            whole = _whole_text_of(tokens[start])
+        if end - start == 1 and not self._pending:
+            whole = _WHOLE_TEXTS[tokens[start]]
             if whole is not None:
                 self._pieces.append(whole)
                 return whole

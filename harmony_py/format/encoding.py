@@ -76,7 +76,7 @@ class HarmonyEncoding:
     def render_conversation_for_training(
         self, conversation: Conversation | Sequence[Message], config: RenderConfig | None = None
     ) -> list[int]:
-        """A training sample, its last turn with its thoughts: a final answer at the end ends in `<|return|>`."""
+        """A training sample. The last turn keeps its thoughts; an answer at the end ends in `<|return|>`."""
         return self._renderer(config).conversation(conversation, None, training=True)
 
     def render_detailed(

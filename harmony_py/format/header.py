@@ -192,7 +192,8 @@ def _is_content_type(word: str) -> bool:
 
 
 def _unexpected(words: str) -> HeaderError:
-    return HeaderError(f'unexpected tokens remaining in message header: Some("{spell(words)}")')
+    quoted = spell(words).replace("\\", "\\\\").replace('"', '\\"')
+    return HeaderError(f'unexpected tokens remaining in message header: Some("{quoted}")')
 
 
 # -- writing ---------------------------------------------------------------------------------------------

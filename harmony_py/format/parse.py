@@ -16,7 +16,7 @@ from harmony_py.format.strict import Strict
 from harmony_py.tokenizer.special import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from typing_extensions import Self
 
@@ -149,11 +149,37 @@ class StreamableParser:
 
         However a stream is cut into calls, the events are the same, but for where the deltas are cut.
         """
-        return self._watch(lambda: self._take([tokens] if isinstance(tokens, int) else tokens))
+        machine = self._machine
+        if not isinstance(tokens, int):
+            return self._watch(tokens)
+        if not (machine.flowing and 0 <= tokens < FIRST_CONTROL):
+            return self._watch([tokens])
+        machine.tokens.append(tokens)
+        text = machine.content.advance(machine.tokens, len(machine.tokens))
+        self._delta, self._delta_at = text or None, len(machine.tokens)
+        return [ContentDelta(len(machine.records), text)] if text else []
 
     def finish(self) -> list[Event]:
         """`process_eos` for who reads events."""
-        return self._watch(self.process_eos)
+        return self._watch(None)
+
+    def _watch(self, tokens: Iterable[int] | None) -> list[Event]:
+        """The events that some tokens, or the end of the stream, bring about."""
+        machine = self._machine
+        events: list[Event] = []
+        machine.events = events
+        try:
+            if tokens is None:
+                machine.finish()
+            else:
+                self._take(tokens)
+        finally:
+            machine.events = None
+        if machine.header is not None:
+            current = len(machine.records)
+            texts = [e.text for e in events if type(e) is ContentDelta and e.message_index == current]
+            self._delta, self._delta_at = "".join(texts) or None, len(machine.tokens)
+        return events
 
     def _take(self, tokens: Iterable[int]) -> None:
         machine = self._machine
@@ -162,21 +188,6 @@ class StreamableParser:
             machine.feed(tokens)
         finally:
             self._shown_at = len(machine.tokens)
-
-    def _watch(self, step: Callable[[], object]) -> list[Event]:
-        machine = self._machine
-        events: list[Event] = []
-        machine.events = events
-        try:
-            step()
-        finally:
-            machine.events = None
-        if machine.header is not None:
-            current = len(machine.records)
-            texts = [e.text for e in events if type(e) is ContentDelta and e.message_index == current]
-            self._delta = "".join(texts) or None
-            self._delta_at = len(machine.tokens)
-        return events
 
     # -- openai-harmony's properties -----------------------------------------------------------------------
 
@@ -216,23 +227,25 @@ class StreamableParser:
     @property
     def last_content_delta(self) -> str | None:
         """The text that the last call completed; None if none was, or no content is open."""
-        if self._machine.header is None:
+        machine = self._machine
+        if machine.header is None:
             return None
-        self._catch_up()
+        if self._delta_at != len(machine.tokens):
+            self._catch_up()
         return self._delta
 
     def _catch_up(self) -> None:
         """Decode what has not been: first, unread, what came before the last call, then what it brought."""
         machine = self._machine
-        here = len(machine.tokens)
+        tokens, content = machine.tokens, machine.content
+        here = len(tokens)
         if self._delta_at == here:
             return
         self._delta_at = here
         shown = self._shown if self._shown_at == here else here - 1
-        content = machine.content
         if content.done < shown:
-            content.advance(machine.tokens, shown)
-        self._delta = content.advance(machine.tokens, machine.shown_end()) or None
+            content.advance(tokens, shown)
+        self._delta = content.advance(tokens, here if machine.flowing else machine.shown_end()) or None
 
     @property
     def messages(self) -> list[Message]:
