@@ -160,8 +160,10 @@ class Message(BaseModel):
 
     def attach_source(self, source: MessageSource) -> None:
         """Remember where the message came from. Takes no part in equality or serialisation."""
-        self._source = source
-        self._source_state = self._state()
+        private = self.__pydantic_private__
+        assert private is not None  # pydantic makes it for every model with private attributes
+        private["_source"] = source
+        private["_source_state"] = self._state()
 
     def _state(self) -> tuple[object, ...]:
         author = self.author

@@ -21,13 +21,18 @@ def build_message(record: Record, tokens: list[int]) -> Message:
     """The message a record stands for. It remembers its ids unless they are not well formed."""
     header = record.header
     text = to_text(tokens[record.body : record.end])
+    if record.skip:
+        text = text[1:]
     message = _construct(
         Message,
-        author=_construct(Author, role=header.role, name=header.name),
-        content=[_construct(TextContent, type="text", text=text[1:] if record.skip else text)],
-        channel=header.channel,
-        recipient=header.recipient,
-        content_type=header.content_type,
+        {
+            "author": _construct(Author, {"role": header.role, "name": header.name}),
+            "content": [_construct(TextContent, {"type": "text", "text": text})],
+            "channel": header.channel,
+            "recipient": header.recipient,
+            "content_type": header.content_type,
+        },
+        _NO_SOURCE.copy(),
     )
     if not record.mended:
         message.attach_source(_source(record, tokens))
@@ -36,24 +41,22 @@ def build_message(record: Record, tokens: list[int]) -> Message:
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+_NO_SOURCE = {name: private.get_default() for name, private in Message.__private_attributes__.items()}
 
-def _construct(model: type[_Model], **fields: Any) -> _Model:
+_put = object.__setattr__
+
+
+def _construct(model: type[_Model], fields: dict[str, Any], private: dict[str, Any] | None = None) -> _Model:
     """`model(**fields)` for fields of the right types, all of them given.
 
-    What `model_construct` does, less its search for aliases and defaults: with it, making the messages
-    would take longer than parsing the tokens.
+    What `model_construct` does, less its search for aliases and defaults: with that, making the messages
+    takes longer than parsing the tokens.
     """
     made = model.__new__(model)
-    put = object.__setattr__
-    put(made, "__dict__", fields)
-    put(made, "__pydantic_fields_set__", set(fields))
-    put(made, "__pydantic_extra__", None)
-    private = model.__private_attributes__
-    put(
-        made,
-        "__pydantic_private__",
-        {name: attribute.get_default() for name, attribute in private.items()} or None,
-    )
+    _put(made, "__dict__", fields)
+    _put(made, "__pydantic_fields_set__", set(fields))
+    _put(made, "__pydantic_extra__", None)
+    _put(made, "__pydantic_private__", private)
     return made
 
 

@@ -264,27 +264,25 @@ class Machine:
 
     def spans(self) -> list[Span]:
         """What each token is; together the spans are exactly the tokens."""
-        spans: list[Span] = []
-        at = 0
+        cuts: list[tuple[int, Part, int | None]] = []
         for index, record in enumerate(self.records):
-            _add(spans, at, record.start, "noise", None)
-            _add(spans, record.start, record.body, "header", index)
-            _add(spans, record.body, record.end, "content", index)
-            _add(spans, record.end, record.stop, "terminator", index)
-            at = record.stop
-        here = len(self.tokens)
+            cuts += (
+                (record.start, "noise", None),
+                (record.body, "header", index),
+                (record.end, "content", index),
+                (record.stop, "terminator", index),
+            )
         if self.header is not None:
-            _add(spans, at, self.start, "noise", None)
-            _add(spans, self.start, self.content.start, "header", len(self.records))
-            _add(spans, self.content.start, here, "content", len(self.records))
+            index = len(self.records)
+            cuts += ((self.start, "noise", None), (self.content.start, "header", index))
+            cuts.append((len(self.tokens), "content", index))
         elif self.state is not State.BETWEEN:
-            _add(spans, at, self.start, "noise", None)
-            _add(spans, self.start, here, "header", None)
-        else:
-            _add(spans, at, here, "noise", None)
+            cuts += ((self.start, "noise", None), (len(self.tokens), "header", None))
+        cuts.append((len(self.tokens), "noise", None))
+        spans = []
+        start = 0
+        for end, part, message in cuts:
+            if start < end:
+                spans.append(Span(start, end, part, message))
+                start = end
         return spans
-
-
-def _add(spans: list[Span], start: int, end: int, part: Part, message: int | None) -> None:
-    if start < end:
-        spans.append(Span(start, end, part, message))
