@@ -27,7 +27,7 @@ VARIANTS = 3
 """Of a worst case, measured in one process after one that is not."""
 
 WORST_TIMEOUT = 60
-LENGTHS = {20: 4_000, 200: 2_000, 2_000: 200}
+LENGTHS = ((20, 4_000), (200, 2_000), (2_000, 200))
 """Characters of the short strings, and how many of each."""
 
 
@@ -128,23 +128,16 @@ def encode(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
 
 def worst(plan: Plan, names: Sequence[str]) -> list[Comparison]:
     """Inputs of a megabyte that tokenizers stumble over, each time another variant."""
+    fewer = plan._replace(repeats=(plan.repeats + 1) // 2)
     comparison = Comparison("Worst cases, each library's fastest output", "MB/s", True, [])
     for name in names:
         texts = [adversarial.text(name, variant) for variant in range(VARIANTS + 1)]
         paths = [plan.write(f"{name}.{variant}", text) for variant, text in enumerate(texts)]
         size = statistics.mean(len(text.encode()) for text in texts[1:])
         right = right_ids(plan.job("reference", texts=paths[1:], whole=name in adversarial.WHOLE))
-        answers = gather(plan, plan.job("worst", output="fastest", variants=paths), WORST_TIMEOUT)
-        comparison.figures.extend(
-            figures(
-                name,
-                answers,
-                lambda answer, size=size: (  # type: ignore[misc]
-                    size / MEGABYTE / statistics.median(seconds[plan.clock] for seconds in answer["seconds"])
-                ),
-                right,
-            )
-        )
+        job = plan.job("worst", output="fastest", variants=paths)
+        answers = gather(fewer, job, WORST_TIMEOUT)
+        comparison.figures.extend(figures(name, answers, _median_rate(size, plan.clock), right))
     return [comparison]
 
 
@@ -154,18 +147,11 @@ def short(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
     for output in plan.outputs:
         comparison = Comparison(f"Short unseen strings, {output} output", "us a call", False, [])
         for corpus in chosen:
-            for length, count in LENGTHS.items():
-                job = plan.job("short", output=output, length=length, count=count, **plan.halves(corpus))
-                right = right_ids({**job, "output": "list"})
-                answers = gather(plan, job)
-                comparison.figures.extend(
-                    figures(
-                        f"{corpus.name} {length:,}",
-                        answers,
-                        lambda answer: float(answer["seconds"][plan.clock] / answer["calls"] * 1e6),
-                        right,
-                    )
-                )
+            job = plan.job("short", output=output, lengths=LENGTHS, **plan.halves(corpus))
+            answers, right = gather(plan, job), right_ids({**job, "output": "list"})
+            for length, _ in LENGTHS:
+                latency = _microseconds(str(length), plan.clock)
+                comparison.figures.extend(figures(f"{corpus.name} {length:,}", answers, latency, right))
         comparisons.append(comparison)
     return comparisons
 
@@ -232,3 +218,12 @@ def memory(plan: Plan) -> list[Comparison]:
 def _rate(what: str, size: int, clock: str) -> Callable[[Answer], float]:
     """MB/s of the call `what`, which took in `size` bytes."""
     return lambda answer: size / MEGABYTE / answer[what][clock]
+
+
+def _median_rate(size: float, clock: str) -> Callable[[Answer], float]:
+    """MB/s of the middle one of several texts of `size` bytes."""
+    return lambda answer: size / MEGABYTE / statistics.median(seconds[clock] for seconds in answer["seconds"])
+
+
+def _microseconds(what: str, clock: str) -> Callable[[Answer], float]:
+    return lambda answer: float(answer[what][clock]) * 1e6

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import adversarial, corpora, measurements, plots, vocabularies
 from benchmarks.libraries import DEFAULT, LIBRARIES, REFERENCE
 from benchmarks.measurements import Plan
-from benchmarks.report import Comparison, environment, write_json
+from benchmarks.report import Comparison, environment, replace_section, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,17 +44,20 @@ def main(arguments: Sequence[str]) -> int:
             vocabulary=vocabularies.prepare(hugging_face_too="tokenizers" in options.libraries),
         )
         heading = environment([LIBRARIES[name].distribution for name in plan.libraries])
-        print(f"{heading}\n\n{NOTES}\n")
-        for corpus in chosen:
-            print(f"    {corpus.manifest()}")
+        texts = "\n".join(f"    {corpus.manifest()}" for corpus in chosen)
+        said = [f"{heading} Clock: {plan.clock}; repeats: {plan.repeats}.", NOTES, texts]
+        print("\n\n".join(said), flush=True)
         comparisons = []
         for comparison in _measure(plan, options.only, chosen):
-            print(f"\n{comparison.markdown(REFERENCE)}", flush=True)
+            said.append(comparison.markdown(REFERENCE))
+            print(f"\n{said[-1]}", flush=True)
             comparisons.append(comparison)
     if options.json:
         write_json(options.json, {"environment": heading, "comparisons": [_plain(c) for c in comparisons]})
     if options.plot:
         plots.draw(options.plot, [c for c in comparisons if c.title.startswith(PLOTTED)], heading)
+    if options.document:
+        replace_section(options.document, "tokenizer", "\n\n".join(said))
     return 0
 
 
@@ -109,7 +112,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=_outputs, default=("list", "array"), help="list, array or list,array"
     )
-    parser.add_argument("--repeats", type=int, help="processes for each library and case (5, quick 2)")
+    parser.add_argument("--repeats", type=int, help="processes for each library and case (3, quick 2)")
     parser.add_argument("--corpus", type=_named_path, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread"
@@ -118,11 +121,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--plot", type=Path, metavar="PATH", help="draw unseen text and worst cases (.svg, .png)"
     )
+    parser.add_argument(
+        "--document", type=Path, metavar="PATH", help="put the tables into a Markdown file's section"
+    )
     options = parser.parse_args(arguments)
     if options.quick and not options.only:
         options.only = frozenset([*corpora.NAMES, *(name for name, _ in options.corpus)])
     options.libraries = options.libraries or (QUICK_LIBRARIES if options.quick else DEFAULT)
-    options.repeats = options.repeats or (2 if options.quick else 5)
+    options.repeats = options.repeats or (2 if options.quick else 3)
     known = {*corpora.NAMES, *GROUPS, *adversarial.NAMES, *(name for name, _ in options.corpus)}
     if unknown := options.only - known:
         parser.error(f"--only knows no {', '.join(sorted(unknown))}; it knows {_known()}")

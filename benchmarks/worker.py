@@ -100,18 +100,24 @@ def reference(job: Job) -> Job:
 
 
 def short(job: Job) -> Job:
-    """Microseconds a call over strings cut from unseen text, in a process that has seen other text."""
+    """Calls on strings cut from unseen text, each length from its own part of it, after other text was seen."""
     call = encoder(job, engine(job))
     call(read(job["first"]))
-    texts = list(cuts(read(job["second"]), job["length"], job["count"]))
+    unseen, lengths = read(job["second"]), job["lengths"]
+    part = len(unseen) // len(lengths)
+    answer: Job = {"digests": []}
+    for place, (length, count) in enumerate(lengths):
+        texts = list(cuts(unseen[place * part : (place + 1) * part], length, count))
 
-    def every() -> None:
-        for text in texts:
-            call(text)
+        def every(texts: list[str] = texts) -> None:
+            for text in texts:
+                call(text)
 
-    seconds = timed(every)[0]
-    ids = hashlib.sha256("".join(digest(call(text)) for text in texts).encode()).hexdigest()
-    return {"seconds": seconds._asdict(), "digests": [ids], "calls": len(texts)}
+        seconds, _ = timed(every)
+        answer[str(length)] = {clock: value / len(texts) for clock, value in seconds._asdict().items()}
+        fingerprints = "".join(digest(call(text)) for text in texts)
+        answer["digests"].append(hashlib.sha256(fingerprints.encode()).hexdigest())
+    return answer
 
 
 def cuts(text: str, length: int, count: int) -> Iterator[str]:
