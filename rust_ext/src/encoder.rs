@@ -2,7 +2,7 @@
 //! cut, look up whole pieces among the tokens, then in the cache, merge the rest, write in order.
 
 use crate::{
-    cache::{self, Cache, Found},
+    cache::{Cache, Found},
     key::{Key, SHORT},
     merge::{
         batch::{self, Medium, Short},
@@ -160,13 +160,14 @@ impl Encoder {
         for number in 0..missed {
             let i = self.missed[number] as usize;
             let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let found = if end - start <= SHORT {
-                self.cache.short(self.keys[i], self.hashes[i])
+            let piece = &text[start..end];
+            let found = if piece.len() <= SHORT {
+                self.cache.short(self.keys[i], self.hashes[i], piece, &mut self.more)
             } else {
-                self.find_long(&text[start..end], pairs)
+                self.find_long(piece, pairs)
             };
             if found.is_none() {
-                let short = end - start <= batch::SHORT;
+                let short = piece.len() <= batch::SHORT;
                 let batch = if short { &mut self.to_merge } else { &mut self.medium_to_merge };
                 batch.push(number as u32);
             }
@@ -180,15 +181,12 @@ impl Encoder {
     /// The tokens of a piece of more than 15 bytes, unless it is one to merge with others.
     #[inline(always)]
     fn find_long(&mut self, piece: &[u8], pairs: &Pairs) -> Option<Found> {
-        let from = self.more.len();
-        if piece.len() <= cache::LONG {
-            self.more.extend_from_slice(self.cache.long(&cache::long_key(piece))?);
-        } else if piece.len() <= batch::MEDIUM {
-            return None;
-        } else {
+        if piece.len() > batch::MEDIUM {
+            let from = self.more.len();
             long::merge(&mut self.window, pairs, piece, &mut self.more);
+            return Some(Found::many(from, self.more.len()));
         }
-        Some(Found::many(from, self.more.len()))
+        self.cache.long(piece, &mut self.more)
     }
 
     #[inline(always)]
@@ -201,13 +199,12 @@ impl Encoder {
         };
         let mut done = |number: usize, tokens: &[u32]| {
             let (i, piece) = (index(number as u32), numbered(&(number as u32)).1);
-            let few = Found::few(tokens);
-            if piece.len() > SHORT {
+            if piece.len() <= SHORT {
+                cache.put_short(keys[i], hashes[i], piece, tokens);
+            } else {
                 cache.put_long(piece, tokens);
-            } else if let Some(few) = few {
-                cache.put_short(keys[i], hashes[i], few);
             }
-            found[number] = few.unwrap_or_else(|| {
+            found[number] = Found::few(tokens).unwrap_or_else(|| {
                 more.extend_from_slice(tokens);
                 Found::many(more.len() - tokens.len(), more.len())
             });

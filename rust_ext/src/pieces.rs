@@ -54,11 +54,10 @@ impl Pieces {
     #[inline(always)]
     pub fn find(&self, line: u32, key: Key) -> (u32, bool) {
         let line = &self.lines[line as usize];
-        let differs = |slot: usize| (line.keys[slot].low ^ key.low) | (line.keys[slot].high ^ key.high);
-        let [first, second, third] = [differs(0), differs(1), differs(2)];
-        let token = if second == 0 { line.tokens[1] } else { line.tokens[0] };
-        let token = if third == 0 { line.tokens[2] } else { token };
-        (token, (first == 0) | (second == 0) | (third == 0))
+        let [first, second, third] = line.keys.map(|other| other.is(key));
+        let token = if second { line.tokens[1] } else { line.tokens[0] };
+        let token = if third { line.tokens[2] } else { token };
+        (token, first | second | third)
     }
 }
 
