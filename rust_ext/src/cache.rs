@@ -3,7 +3,7 @@
 
 use crate::{
     key::{Key, fold},
-    table::Table,
+    table::{Table, Zero},
 };
 
 const SHORT_LINES: usize = 1 << 16;
@@ -61,7 +61,7 @@ struct ShortEntry {
     found: Found,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct ShortLine([ShortEntry; 2]);
 
@@ -73,6 +73,11 @@ struct Line<const WORDS: usize, const IDS: usize> {
     count: u32,
     ids: [u32; IDS],
 }
+
+// SAFETY: zeros only.
+unsafe impl Zero for ShortLine {}
+// SAFETY: as above.
+unsafe impl<const WORDS: usize, const IDS: usize> Zero for Line<WORDS, IDS> {}
 
 /// Three caches, for pieces of up to 15, 31 and 127 bytes.
 pub struct Cache {
@@ -87,9 +92,9 @@ const ELSEWHERE: Found = Found { ids: [0; Found::FEW], count: 0 };
 impl Cache {
     pub fn new() -> Self {
         Self {
-            short: Table::new(ShortLine::default(), SHORT_LINES),
-            long: Table::new(Line::EMPTY, LONG_LINES),
-            longest: Table::new(Line::EMPTY, LONGEST_LINES),
+            short: Table::new(SHORT_LINES),
+            long: Table::new(LONG_LINES),
+            longest: Table::new(LONGEST_LINES),
         }
     }
 
@@ -143,10 +148,6 @@ impl Cache {
         // By the low bits: the table of tokens uses the top ones.
         crate::prefetch(&self.short[hash as usize % SHORT_LINES]);
     }
-}
-
-impl<const WORDS: usize, const IDS: usize> Line<WORDS, IDS> {
-    const EMPTY: Self = Self { piece: [0; WORDS], count: 0, ids: [0; IDS] };
 }
 
 #[inline(always)]
