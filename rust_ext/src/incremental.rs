@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Text held back, up to this many bytes, is looked at again at every addition.
-const SMALL: usize = 1024;
+const SMALL: usize = 1 << 13;
 
 /// Code units that `truncate` looks at in one go.
 const CHUNK: usize = 1 << 12;
@@ -33,7 +33,7 @@ impl Incremental {
         self.pending.drain(..settled);
         // One endless piece that grows by a character at a time must not be scanned at each of them.
         let held = self.pending.len();
-        self.look_at = if held < SMALL { 0 } else { held + held / 2 };
+        self.look_at = if held < SMALL { 0 } else { held + held / 8 };
     }
 
     /// The text ends here: appends the remaining ids and is new again.
