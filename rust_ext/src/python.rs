@@ -283,6 +283,7 @@ impl Core {
             .detach(|| Batch::encode(&self.tokenizer, &units, policy, threads))
             .map_err(|refusal| refused(py, &refusal))?;
         let lists = PyList::empty(py);
+        let _pause = ids::CollectorPause::new(py);
         batch.for_each(|slices| lists.append(ids::list(py, slices)?))?;
         Ok(lists)
     }
