@@ -75,7 +75,7 @@ def _openai_harmony(openai_harmony: Any, folder: Path) -> Engine:
 def _tokenizers(tokenizers: Any, folder: Path) -> Engine:
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     return Engine(
-        to_list=lambda text: tokenizer.encode(text).ids,
+        to_list=lambda text: tokenizer.encode_batch_fast([text])[0].ids,
         decode=tokenizer.decode,
         batch=lambda texts, threads: tokenizer.encode_batch_fast(texts),
         flatten=lambda result: array("I", itertools.chain.from_iterable(encoding.ids for encoding in result)),

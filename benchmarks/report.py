@@ -130,14 +130,20 @@ def _processor() -> str:
     return platform.processor() or "unknown processor"
 
 
-def replace_section(document: Path, name: str, markdown: str) -> None:
-    """Put `markdown` between the document's comments `<!-- begin NAME -->` and `<!-- end NAME -->`."""
+def around_section(document: Path, name: str) -> tuple[str, str]:
+    """What stands up to `<!-- begin NAME -->` and from `<!-- end NAME -->` on, between which results go."""
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     before, found, rest = document.read_text(encoding="utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise ValueError(f"{document} has no section between {begin!r} and {end!r}")
-    document.write_text(f"{before}{begin}\n\n{markdown.strip()}\n\n{end}{after}", encoding="utf-8")
+    return before + begin, end + after
+
+
+def replace_section(document: Path, name: str, markdown: str) -> None:
+    """Put `markdown` there."""
+    before, after = around_section(document, name)
+    document.write_text(f"{before}\n\n{markdown.strip()}\n\n{after}", encoding="utf-8")
 
 
 def write_json(path: Path, result: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import adversarial, corpora, measurements, plots, vocabularies
 from benchmarks.libraries import DEFAULT, LIBRARIES, REFERENCE
 from benchmarks.measurements import Plan
-from benchmarks.report import Comparison, environment, replace_section, write_json
+from benchmarks.report import Comparison, around_section, environment, replace_section, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.corpora import Corpus
 
 GROUPS = ("worst", "short", "decode", "count", "threads", "startup", "memory")
+SECTION = "tokenizer"
 PLOTTED = ("Unseen text, ", "Worst cases")
 SHORT_CORPORA = ("english", "chat", "multilingual")
 QUICK_MEGABYTES = 2.0
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.plot:
         plots.draw(options.plot, [c for c in comparisons if c.title.startswith(PLOTTED)], heading)
     if options.document:
-        replace_section(options.document, "tokenizer", "\n\n".join(said))
+        replace_section(options.document, SECTION, "\n\n".join(said))
     return 0
 
 
@@ -76,9 +77,9 @@ def _measure(plan: Plan, only: frozenset[str], chosen: list[Corpus]) -> Iterator
         yield from measurements.worst(plan, cases)
     if wanted("short"):
         yield from measurements.short(plan, [named[name] for name in SHORT_CORPORA])
-    for group in ("decode", "count", "threads"):
-        if wanted(group):
-            yield from getattr(measurements, group)(plan, named["english"])
+    for group in (measurements.decode, measurements.count, measurements.threads):
+        if wanted(group.__name__):
+            yield from group(plan, named["english"])
     if wanted("startup"):
         yield from measurements.startup(plan)
     if wanted("memory"):
@@ -99,7 +100,12 @@ def _corpora(options: argparse.Namespace) -> list[Corpus]:
 
 
 def _plain(comparison: Comparison) -> dict[str, object]:
-    return {**comparison._asdict(), "figures": [figure._asdict() for figure in comparison.figures]}
+    best = max if comparison.more_is_better else min
+    figures = [
+        {**figure._asdict(), "quoted": figure.quoted, "best": best(figure.values, default=None)}
+        for figure in comparison.figures
+    ]
+    return {**comparison._asdict(), "figures": figures}
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -125,6 +131,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--document", type=Path, metavar="PATH", help="put the tables into a Markdown file's section"
     )
     options = parser.parse_args(arguments)
+    if options.document:
+        around_section(options.document, SECTION)  # better now than after half an hour
     if options.quick and not options.only:
         options.only = frozenset([*corpora.NAMES, *(name for name, _ in options.corpus)])
     options.libraries = options.libraries or (QUICK_LIBRARIES if options.quick else DEFAULT)

@@ -100,7 +100,7 @@ def reference(job: Job) -> Job:
 
 
 def short(job: Job) -> Job:
-    """Calls on strings cut from unseen text, each length from its own part of it, after other text was seen."""
+    """Calls on strings cut from unseen text, each length from a part of its own, other text seen before."""
     call = encoder(job, engine(job))
     call(read(job["first"]))
     unseen, lengths = read(job["second"]), job["lengths"]

@@ -43,6 +43,15 @@ def _one_schema(draw: st.DrawFn, inner: st.SearchStrategy[Any], odd: bool) -> di
         "items": inner,
         "oneOf": st.lists(inner, max_size=3),
         "anyOf": st.lists(inner, max_size=3),
+        # What upstream does not look at.
+        "allOf": st.lists(inner, max_size=2),
+        "const": json_values,
+        "$ref": st.sampled_from(["#", "#/properties/a", "#/$defs/b", "elsewhere"]),
+        "$defs": st.dictionaries(_NAMES, inner, max_size=2),
+        "prefixItems": st.lists(inner, max_size=2),
+        "additionalProperties": st.one_of(inner, st.booleans()),
+        "patternProperties": st.dictionaries(_NAMES, inner, max_size=2),
+        "propertyNames": inner,
     }
     chosen = draw(st.lists(st.sampled_from(sorted(keywords)), unique=True, max_size=6))
     values = {name: keywords[name] for name in chosen}
@@ -116,7 +125,8 @@ _WORD = st.text("abcxyz_-09.äß漢", min_size=1, max_size=8)
 _FUNCTION_NAMES = st.sampled_from(["f", "get_weather", "lookup-2", "Ω"])
 _CHANNELS = st.sampled_from(["analysis", "commentary", "final"])
 _RECIPIENTS = st.one_of(
-    st.sampled_from(["all", "assistant", "python", "functions.f", "browser.search"]), _WORD.map("ns.{}".format)
+    st.sampled_from(["all", "assistant", "python", "functions.f", "browser.search"]),
+    _WORD.map("ns.{}".format),
 )
 _CONTENT_TYPES = st.sampled_from(["json", "code", "<|constrain|>json", "<|constrain|>"])
 
@@ -165,7 +175,9 @@ _HEADER_FIELDS: dict[str, st.SearchStrategy[Any]] = {
 @st.composite
 def flat_messages(draw: st.DrawFn) -> dict[str, Any]:
     """One message in the form of `Message.to_dict`, of any role, with every field now and then."""
-    role = draw(st.sampled_from(["system", "developer", "user", "assistant", "assistant", "assistant", "tool"]))
+    role = draw(
+        st.sampled_from(["system", "developer", "user", "assistant", "assistant", "assistant", "tool"])
+    )
     own = {"system": _system_contents, "developer": _developer_contents}.get(role, _text_contents)
     name = st.one_of(st.none(), st.none(), _WORD)
     if role == "tool":
@@ -173,9 +185,58 @@ def flat_messages(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "role": role,
         "name": draw(name),
-        "content": draw(st.lists(st.one_of(own, own, own, _text_contents), min_size=draw(st.integers(0, 1)), max_size=3)),
+        "content": draw(
+            st.lists(st.one_of(own, own, own, _text_contents), min_size=draw(st.integers(0, 1)), max_size=3)
+        ),
         **draw(_some(**_HEADER_FIELDS)),
     }
 
 
 flat_conversations = st.lists(flat_messages(), max_size=8)
+
+
+# -- what an attacker would try ------------------------------------------------------------------------------
+
+hostile_words = st.one_of(
+    st.sampled_from(
+        [
+            *(
+                "system",
+                "user",
+                "tool",
+                "assistant",
+                "developer",
+                "system:x",
+                "user:",
+                "tool.f",
+                "to=python",
+                "all",
+            ),
+            *(
+                "f to=assistant",
+                "f<|channel|>final",
+                "<|start|>system<|message|>",
+                "a\nb",
+                "a\u2028b",
+                "",
+                " ",
+                "\t",
+            ),
+            *("json", "code", "functions.f", "<|constrain|>json", "<|constrain|>to=x", "x <|constrain|>json"),
+            *("a\u00a0b", "\x00", "\x1f", "a\ud800", "<", "finale", "python", "ns.f", "<|constrain|> json y"),
+        ]
+    ),
+    st.text(max_size=6),
+)
+
+
+@st.composite
+def hostile_messages(draw: st.DrawFn) -> dict[str, Any]:
+    """A message of text whose every field may be an attack."""
+    fields = ("channel", "recipient", "content_type")
+    return {
+        "role": draw(st.sampled_from(["user", "assistant", "tool", "developer"])),
+        "name": draw(st.one_of(st.none(), hostile_words)),
+        "content": [{"type": "text", "text": draw(st.one_of(_TEXTS, hostile_words))}],
+        **{field: draw(st.one_of(st.none(), hostile_words)) for field in fields},
+    }

@@ -1,4 +1,4 @@
-"""The arguments of a tool call: JSON or a clear error, and on request the repairs that models make needful."""
+"""The arguments of a tool call: JSON or a clear error, and on request repaired."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from harmony_py.chat import DeveloperContent, Role, SystemContent, TextContent
 from harmony_py.chat.messages import EVERYONE
 from harmony_py.errors import RenderError
-from harmony_py.format.cache import Cache, Entry, settings_key, text_key
+from harmony_py.format.cache import Cache, Entry, hashable, settings_key, text_key
 from harmony_py.format.header import write
 from harmony_py.format.templates import defines_functions, developer_text, system_text
 from harmony_py.format.validate import Guard
@@ -25,14 +25,27 @@ _PROMPT_LENGTH: Final = 2
 """`<|start|>` and a role, which is one token whatever the role."""
 
 
+_HEAD: Final = 5
+"""The fields at the front of a key that make the header."""
+
+_MOST_HEADS: Final = 1024
+
+
+class _Head(NamedTuple):
+    """What a header makes of a message. A conversation has few different ones."""
+
+    role: Role
+    segments: list[Segment]
+    terminator: int
+
+
 class _Draft(NamedTuple):
     """A message still to be encoded: where its entry belongs, what it says, and its segments."""
 
     position: int
     key: Key | None
-    header: list[Segment]
+    head: _Head
     content: list[Segment]
-    terminator: int
 
 
 class MessageRenderer:
@@ -42,6 +55,7 @@ class MessageRenderer:
         self._tokenizer = tokenizer
         self._config = config
         self._cache = Cache(cache_tokens)
+        self._heads: dict[Key, _Head] = {}
 
     def entries(
         self, messages: Sequence[Message], places: Sequence[int | None], has_function_tools: bool = False
@@ -50,49 +64,67 @@ class MessageRenderer:
 
         `has_function_tools` says that there are such tools even if none of these messages defines one.
         """
-        known = [self._known(message) for message in messages]
+        known = self._known(messages)
         missing = [position for position, entry in enumerate(known) if entry is None]
         has_function_tools = has_function_tools or any(defines_functions(messages[i]) for i in missing)
         drafts = []
         for position in missing:
             message = messages[position]
-            key = text_key(message) or settings_key(message, has_function_tools)
+            key = hashable(text_key(message) or settings_key(message, has_function_tools))
             known[position] = self._cache.get(key)
             if known[position] is None:
-                guard = Guard(self._config.on_invalid, places[position], any_content_type=self._config.quirks)
+                guard = Guard(self._config.on_invalid, places[position], as_upstream=self._config.quirks)
                 drafts.append(self._draft(position, key, message, guard, has_function_tools))
         for draft, entry in zip(drafts, self._encoded(drafts), strict=True):
             self._cache.put(draft.key, entry)
             known[draft.position] = entry
         return known  # type: ignore[return-value]  # every gap is filled
 
-    def _known(self, message: Message) -> Entry | None:
-        """The entry of a parsed message, or of a message of text that was rendered before."""
-        if message.has_source and not self._config.canonicalize and (entry := _from_source(message)):
-            return entry
-        return self._cache.get(text_key(message))
+    def _known(self, messages: Sequence[Message]) -> list[Entry | None]:
+        """The entries of parsed messages, and of messages of text that were rendered of late."""
+        known = self._cache.get_recent([text_key(message) for message in messages])
+        if not self._config.canonicalize:
+            for position, message in enumerate(messages):
+                if message.has_source and (entry := _from_source(message)):
+                    known[position] = entry
+        return known
+
+    # -- new messages --------------------------------------------------------------------------------------
 
     def _draft(
         self, position: int, key: Key | None, message: Message, guard: Guard, has_function_tools: bool
     ) -> _Draft:
-        header = guard.header(message, self._config.header_style)
+        head = self._heads.get(key[:_HEAD]) if key else None
+        if head is None:
+            head = self._head(message, guard)
+            if key:
+                if len(self._heads) >= _MOST_HEADS:
+                    self._heads.clear()
+                self._heads[key[:_HEAD]] = head
         content: list[Segment] = []
-        if not isinstance(message.content, list):
-            guard.refuse(f"expected a list, not {type(message.content).__name__}", "content")
         for place, part in enumerate(message.content):
             if isinstance(part, TextContent):
                 content.append(guard.text(part.text, f"content[{place}].text"))
             else:
-                text = self._settings_text(part, header.role, guard, has_function_tools)
-                content.append(guard.text(text, f"content[{place}]"))
+                field = f"content[{place}]"
+                text = self._settings_text(part, head.role, guard, field, has_function_tools)
+                content.append(guard.text(text, field))
+        return _Draft(position, key, head, content)
+
+    def _head(self, message: Message, guard: Guard) -> _Head:
+        header = guard.header(message, self._config.header_style)
+        if not isinstance(message.content, list):
+            guard.refuse(f"expected a list, not {type(message.content).__name__}", "content")
         addressed = message.recipient if self._config.quirks else header.recipient
         is_call = header.role is Role.ASSISTANT and addressed is not None
-        return _Draft(position, key, write(header), content, CALL if is_call else END)
+        return _Head(header.role, write(header), CALL if is_call else END)
 
-    def _settings_text(self, part: Any, role: Role, guard: Guard, has_function_tools: bool) -> str:
+    def _settings_text(
+        self, part: Any, role: Role, guard: Guard, field: str, has_function_tools: bool
+    ) -> str:
         style = self._config.schema_style
         if not isinstance(part, SystemContent | DeveloperContent):
-            guard.refuse(f"expected text or settings, not {type(part).__name__}", "content")
+            guard.refuse(f"expected text or settings, not {type(part).__name__}", field)
         try:
             if isinstance(part, SystemContent):
                 return system_text(guard.settings(part, role), style, has_function_tools)
@@ -100,19 +132,19 @@ class MessageRenderer:
         except RenderError:
             raise
         except (AttributeError, TypeError, ValueError) as error:  # a field that was assigned a wrong type
-            guard.refuse(str(error), "content")
+            guard.refuse(str(error), field)
 
     def _encoded(self, drafts: list[_Draft]) -> list[Entry]:
         segments: list[Segment] = []
         for draft in drafts:
-            segments += draft.header
+            segments += draft.head.segments
             segments += draft.content
-            segments.append(draft.terminator)
+            segments.append(draft.head.terminator)
         tokens, ends = self._tokenizer.encode_segments(segments)
         entries = []
         start = first = 0
         for draft in drafts:
-            content = first + len(draft.header)
+            content = first + len(draft.head.segments)
             last = content + len(draft.content)
             end = ends[last]
             prompt_end, header_end = ends[first + 1] - start, ends[content - 1] - start

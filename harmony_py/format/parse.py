@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -108,7 +107,11 @@ class StreamableParser:
         role = Role.ASSISTANT if begin is None else None
         parser = cls(encoding, role, strict=strict, policy=policy, tools=tools)
         parser._take(ids[begin or 0 :])
-        parser._machine.completes = True
+        machine = parser._machine
+        machine.completes = True
+        if machine.header is not None:
+            # What the prompt says already is part of the message, but no news.
+            machine.content.advance(machine.tokens, machine.shown_end())
         return parser
 
     def reset(self) -> Self:
@@ -124,9 +127,13 @@ class StreamableParser:
 
     def copy(self) -> Self:
         """Another parser at the same point of the same stream. The messages are the same objects."""
-        other = copy.copy(self)
+        other = type(self).__new__(type(self))
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
         other._machine = self._machine.copy()
         return other
+
+    __copy__ = copy
 
     # -- tokens in -----------------------------------------------------------------------------------------
 

@@ -36,10 +36,10 @@ _Settings = TypeVar("_Settings", SystemContent, DeveloperContent)
 class Guard:
     """Checks one message. What is wrong is an error, or is put right when `on_invalid` says so."""
 
-    def __init__(self, on_invalid: OnInvalid, index: int | None, *, any_content_type: bool = False) -> None:
+    def __init__(self, on_invalid: OnInvalid, index: int | None, *, as_upstream: bool = False) -> None:
         self._escapes = on_invalid == "escape"
         self._index = index
-        self._any_content_type = any_content_type
+        self._as_upstream = as_upstream
 
     def header(self, message: Message, style: HeaderStyle) -> Header:
         """The fields of the message's header, each safe to write."""
@@ -110,18 +110,15 @@ class Guard:
     def _content_type(self, content_type: str | None, alone: bool) -> str | None:
         if not isinstance(content_type, str) or not content_type.startswith(_CONSTRAIN):
             word = self._word(content_type, "content_type", _problem_with_type)
-            if word is None or word in BARE_CONTENT_TYPES or not alone or self._any_content_type:
+            if word is None or word in BARE_CONTENT_TYPES or not alone or self._as_upstream:
                 return word
             if not self._escapes:
                 self.refuse(f"{word!r} would be read as a recipient, for want of one", "content_type")
             return _CONSTRAIN + word
-        # `<|constrain|> json` stands in the format's documentation, and harms nothing.
+        # The format's documentation has `<|constrain|> json`, which no parser takes: the space goes.
         word = content_type.removeprefix(_CONSTRAIN).lstrip(" ")
-        return (
-            content_type.removesuffix(word) + (self._word(word, "content_type") or "")
-            if word
-            else content_type
-        )
+        marker = content_type.removesuffix(word) if self._as_upstream else _CONSTRAIN
+        return f"{marker}{self._word(word, 'content_type')}" if word else marker
 
     def _word(
         self, word: str | None, field: str, problem_with: Callable[[str], str | None] | None = None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchmarks.harness import ProcessError, Samples, in_process, interleave, rounds
 from benchmarks.measurements import figures
-from benchmarks.report import Comparison, Figure, number, table
+from benchmarks.report import Comparison, Figure, number, replace_section, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_figure_quotes_the_median_unless_a_note_voids_it() -> None:
@@ -72,3 +77,13 @@ def test_a_measured_process_that_fails_says_how() -> None:
     with pytest.raises(ProcessError) as raised:
         in_process("timeit", {"job": "never ends"}, timeout=0.01)
     assert raised.value.kind == "hang"
+
+
+def test_results_go_into_their_section_and_nowhere_else(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("before\n<!-- begin x -->old<!-- end x -->\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        replace_section(document, "x", "new\n")
+        assert document.read_text("utf-8") == ("before\n<!-- begin x -->\n\nnew\n\n<!-- end x -->\nafter\n")
+    with pytest.raises(ValueError, match="no section between '<!-- begin y -->'"):
+        replace_section(document, "y", "new")

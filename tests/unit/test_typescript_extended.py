@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+from strategies import odd_schemas
 
 from harmony_py.chat import ToolDescription
 from harmony_py.chat.typescript import SchemaStyle, declaration
@@ -272,6 +273,13 @@ def test_nesting_without_end_is_refused(style: SchemaStyle, depth: int) -> None:
         declaration(ToolDescription.model_construct(name="f", parameters=schema), style)
     while "items" in schema:  # taken apart by hand: freed whole, it would nest as deep in the interpreter
         schema = schema.pop("items")
+
+
+@given(odd_schemas)
+def test_any_schema_can_be_declared(schema: dict[str, Any]) -> None:
+    text = declaration(ToolDescription(name="f", parameters=schema))
+    assert "type f = (_: " in text
+    assert text.endswith(") => any;")
 
 
 def test_a_tool_without_parameters() -> None:

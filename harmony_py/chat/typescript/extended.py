@@ -34,6 +34,8 @@ _NAMES: Final = {**PRIMITIVES, "null": "null"}
 _VAGUE: Final = frozenset({"any", "object", "Array<any>", *_NAMES.values()})
 """Types that a keyword beside them outdoes, as in `{"type": "string", "anyOf": [{"const": "a"}]}`."""
 
+_COMBINATORS: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
+_HOLDERS: Final = _COMBINATORS | {"prefixItems", "items", "additionalProperties"}
 _STRUCTURE: Final = frozenset(
     {"$ref", "allOf", "const", "enum", "properties", "additionalProperties", "items", "prefixItems"}
 )
@@ -58,13 +60,14 @@ class ExtendedWriter(UpstreamWriter):
         return self._descriptions(self._root)
 
     def type_of(self, schema: Json, indent: str) -> str:
-        return "never" if schema is False else super().type_of(schema, indent)
-
-    def _type_of(self, schema: dict[str, Json], indent: str) -> str:
         if variants := self._listed_variants(schema):
-            return self._one_of(variants, indent)
-        if "$ref" in schema and _only_constraint(schema, "$ref"):
-            with self._references.entered(schema["$ref"]) as (target, note):
+            self._enter()
+            text = self._one_of(variants, indent)
+            self._depth -= 1
+            return text
+        name = schema.get("$ref") if isinstance(schema, dict) else None
+        if isinstance(name, str) and _only_constraint(schema, "$ref"):
+            with self._references.entered(name) as (target, note):
                 return block_comment("any", note) if note else self.type_of(target, indent)
         return " | ".join(self._members(schema, indent))
 
@@ -73,17 +76,24 @@ class ExtendedWriter(UpstreamWriter):
     def _members(self, schema: Json, indent: str) -> list[str]:
         """The members of the union that `schema` describes; most schemas are a union of one."""
         if not isinstance(schema, dict):
-            return [self.type_of(schema, indent)]
-        with self._one_level_down():
-            constraints = [self._own_members(schema, indent)]
-            if isinstance(name := schema.get("$ref"), str):
-                constraints.append(self._referenced(name, indent))
-            constraints += [self._members(part, indent) for part in _schemas(schema, "allOf")]
-            for keyword in ("anyOf", "oneOf"):
-                found = [self._members(variant, indent) for variant in _schemas(schema, keyword)]
-                constraints.append(list(dict.fromkeys(chain.from_iterable(found))))
-        members = _intersection([constraint for constraint in constraints if constraint])
+            return ["never" if schema is False else "any"]
+        self._enter()
+        if schema.keys().isdisjoint(_COMBINATORS):
+            members = self._own_members(schema, indent) or ["any"]
+        else:
+            members = self._combined(schema, indent)
+        self._depth -= 1
         return [*members, "null"] if is_nullable(schema) and "null" not in members else members
+
+    def _combined(self, schema: dict[str, Json], indent: str) -> list[str]:
+        constraints = [self._own_members(schema, indent)]
+        if isinstance(name := schema.get("$ref"), str):
+            constraints.append(self._referenced(name, indent))
+        constraints += [self._members(part, indent) for part in _schemas(schema, "allOf")]
+        for keyword in ("anyOf", "oneOf"):
+            found = [self._members(variant, indent) for variant in _schemas(schema, keyword)]
+            constraints.append(list(dict.fromkeys(chain.from_iterable(found))))
+        return _intersection([constraint for constraint in constraints if constraint])
 
     def _referenced(self, name: str, indent: str) -> list[str]:
         with self._references.entered(name) as (target, note):
@@ -91,7 +101,7 @@ class ExtendedWriter(UpstreamWriter):
 
     def _listed_variants(self, schema: Json) -> list[Json]:
         """The variants if they take a line each: those of `oneOf`, and of an `anyOf` that describes them."""
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or schema.keys().isdisjoint(_COMBINATORS):
             return []
         if (variants := _schemas(schema, "oneOf")) and _only_constraint(schema, "oneOf"):
             return self._with_null(schema, variants)
@@ -204,6 +214,8 @@ class ExtendedWriter(UpstreamWriter):
         return found
 
     def _parts(self, schema: dict[str, Json]) -> list[Json]:
+        if schema.keys().isdisjoint(_HOLDERS):
+            return []
         unlisted = [] if self._listed_variants(schema) else ["anyOf", "oneOf"]
         lists = [_schemas(schema, keyword) for keyword in ("allOf", "prefixItems", *unlisted)]
         return [*chain(*lists), schema.get("items"), schema.get("additionalProperties")]

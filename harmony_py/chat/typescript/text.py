@@ -11,6 +11,7 @@ Json: TypeAlias = Any
 """What `json.loads` gives. Schemas come from anywhere, so nothing more can be promised of them."""
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _ESCAPES = {ord("\n"): "\\n", ord("\r"): "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
@@ -50,7 +51,7 @@ def literal(value: Json) -> str:
         return "[" + ",".join(map(literal, value)) + "]"
     if isinstance(value, float):
         return _float(value)
-    return on_one_line(json.dumps(value, ensure_ascii=False))
+    return on_one_line(_ENCODE(value))
 
 
 def property_key(name: str) -> str:

@@ -6,14 +6,8 @@ thing differs: no line break inside a schema ends a comment or a literal.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 from harmony_py.chat.typescript.text import Json, comment, literal, on_one_line, trailing_comment
 from harmony_py.errors import HarmonyError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_DEPTH = 127
 """Schemas nested deeper than this are refused, as by a JSON parser with a bounded stack."""
@@ -29,18 +23,18 @@ class UpstreamWriter:
 
     def type_of(self, schema: Json, indent: str) -> str:
         """The type that `schema` describes, its inner lines indented by `indent`."""
-        with self._one_level_down():
-            return self._type_of(schema, indent) if isinstance(schema, dict) else "any"
+        if not isinstance(schema, dict):
+            return "any"
+        self._enter()
+        text = self._type_of(schema, indent)
+        self._depth -= 1
+        return text
 
-    @contextmanager
-    def _one_level_down(self) -> Iterator[None]:
-        if self._depth >= MAX_DEPTH:
-            raise HarmonyError(f"the schema is nested deeper than {MAX_DEPTH} levels")
+    def _enter(self) -> None:
+        """Go one level down. An error ends all writing, so that only success needs to come up again."""
         self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
+        if self._depth > MAX_DEPTH:
+            raise HarmonyError(f"the schema is nested deeper than {MAX_DEPTH} levels")
 
     def _type_of(self, schema: dict[str, Json], indent: str) -> str:
         kind = schema.get("type")
