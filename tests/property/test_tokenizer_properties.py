@@ -70,6 +70,7 @@ def test_segments(segments: list[str | int]) -> None:
 @given(chunked(texts_with_surrogates))
 @example(("\ud83d\ude00", ["\ud83d", "\ude00"]))
 @example(("\ud83dé", ["\ud83d", "", "é"]))
+@example(("a  1b c", ["a  1b c"]))
 def test_a_growing_text_is_encoded_like_the_whole(case: tuple[str, list[str]]) -> None:
     text, chunks = case
     encoder = TOKENIZER.incremental_encoder()

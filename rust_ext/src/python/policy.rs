@@ -20,6 +20,13 @@ pub enum Argument<'py> {
     Given(Bound<'py, PyAny>),
 }
 
+impl Argument<'_> {
+    #[inline(always)]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
 impl<'py> FromPyObject<'_, 'py> for Argument<'py> {
     type Error = PyErr;
 
@@ -79,7 +86,7 @@ impl<'py> Special<'py> {
             }
         }
         if !opens {
-            return Ok(Policy { allowed: Names::None, disallowed: Names::None });
+            return Ok(Policy::ALL_TEXT);
         }
         let disallowed = match (&self.disallowed, &self.allowed) {
             (Choice::All, Choice::All) => Names::None,
