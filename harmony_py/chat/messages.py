@@ -22,16 +22,13 @@ EVERYONE = "all"
 
 
 class Role(str, Enum):
-    """Who speaks. A `Role` equals its name, and hashes like it."""
+    """Who speaks. A `Role` equals its name."""
 
     USER = "user"
     ASSISTANT = "assistant"
     SYSTEM = "system"
     DEVELOPER = "developer"
     TOOL = "tool"
-
-    # Equal objects must hash alike; and an enum's own hash is a Python call, paid in every look-up.
-    __hash__ = str.__hash__
 
     @classmethod
     def _missing_(cls, value: object) -> Role:
