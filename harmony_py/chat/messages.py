@@ -193,11 +193,12 @@ class Message(BaseModel):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The message whose `to_dict` is `data`; content may be a plain string, unknown keys are ignored."""
+        author = Author(role=Role(data["role"]), name=data.get("name"))
         content = data["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
         return cls(
-            author=Author(role=Role(data["role"]), name=data.get("name")),
+            author=author,
             content=[_content_from_dict(part) for part in content],
             channel=data.get("channel"),
             recipient=data.get("recipient"),

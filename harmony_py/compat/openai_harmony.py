@@ -31,7 +31,7 @@ from harmony_py.format import encoding as native
 from harmony_py.format.config import UPSTREAM, RenderConfig
 from harmony_py.format.grammar import StreamState
 from harmony_py.format.parse import StreamableParser
-from harmony_py.tokenizer.special import END_OF_PROMPT_NAME
+from harmony_py.tokenizer.special import END_OF_PROMPT_NAME, SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -91,7 +91,7 @@ class HarmonyEncoding:
 
     @functools.cached_property
     def special_tokens_set(self) -> set[str]:
-        return self.native.special_tokens_set - {END_OF_PROMPT_NAME}
+        return set(SPECIAL_TOKENS) - {END_OF_PROMPT_NAME}
 
     # -- rendering and parsing -----------------------------------------------------------------------------
 
