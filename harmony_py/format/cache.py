@@ -60,7 +60,7 @@ class Cache:
         self._young[key] = entry
         self._size += size
 
-    def __len__(self) -> int:
+    def held(self) -> int:
         """Tokens held, at most the maximum."""
         entries = {**self._old, **self._young}
         return sum(len(entry.tokens) for entry in entries.values())
