@@ -22,16 +22,13 @@ EVERYONE = "all"
 
 
 class Role(str, Enum):
-    """Who speaks. A `Role` equals its name, and hashes like it."""
+    """Who speaks. A `Role` equals its name."""
 
     USER = "user"
     ASSISTANT = "assistant"
     SYSTEM = "system"
     DEVELOPER = "developer"
     TOOL = "tool"
-
-    # Equal objects must hash alike; and an enum's own hash is a Python call, paid in every look-up.
-    __hash__ = str.__hash__
 
     @classmethod
     def _missing_(cls, value: object) -> Role:
@@ -196,11 +193,12 @@ class Message(BaseModel):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The message whose `to_dict` is `data`; content may be a plain string, unknown keys are ignored."""
+        author = Author(role=Role(data["role"]), name=data.get("name"))
         content = data["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
         return cls(
-            author=Author(role=Role(data["role"]), name=data.get("name")),
+            author=author,
             content=[_content_from_dict(part) for part in content],
             channel=data.get("channel"),
             recipient=data.get("recipient"),

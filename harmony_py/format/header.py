@@ -157,8 +157,8 @@ def _take_channel(text: str) -> tuple[str, str | None, str]:
     if not channel:
         raise HeaderError("channel marker present but no channel value found in header")
     # A marker that says the same again is a stutter of the models' and changes nothing.
-    stutter = f"{CHANNEL_MARK}{re.escape(channel)}(?=[{SPACE}<{MARKS}]|$)"
-    return text[: found.start()], channel, re.sub(stutter, "", text)
+    rest = _CHANNEL_VALUE.sub(lambda again: "" if again[1] == channel else again[0], text)
+    return text[: found.start()], channel, rest
 
 
 def _take_author(words: list[str], known_tools: frozenset[str]) -> tuple[Role, str | None]:

@@ -64,13 +64,14 @@ class MessageRenderer:
 
         `has_function_tools` says that there are such tools even if none of these messages defines one.
         """
-        known = self._known(messages)
+        keys = [text_key(message) for message in messages]
+        known = self._known(messages, keys)
         missing = [position for position, entry in enumerate(known) if entry is None]
         has_function_tools = has_function_tools or any(defines_functions(messages[i]) for i in missing)
         drafts = []
         for position in missing:
             message = messages[position]
-            key = hashable(text_key(message) or settings_key(message, has_function_tools))
+            key = hashable(keys[position] or settings_key(message, has_function_tools))
             known[position] = self._cache.get(key)
             if known[position] is None:
                 guard = Guard(self._config.on_invalid, places[position], as_upstream=self._config.quirks)
@@ -80,9 +81,9 @@ class MessageRenderer:
             known[draft.position] = entry
         return known  # type: ignore[return-value]  # every gap is filled
 
-    def _known(self, messages: Sequence[Message]) -> list[Entry | None]:
+    def _known(self, messages: Sequence[Message], keys: list[Key | None]) -> list[Entry | None]:
         """The entries of parsed messages, and of messages of text that were rendered of late."""
-        known = self._cache.get_recent([text_key(message) for message in messages])
+        known = self._cache.get_recent(keys)
         if not self._config.canonicalize:
             for position, message in enumerate(messages):
                 if message.has_source and (entry := _from_source(message)):

@@ -9,6 +9,7 @@ from harmony_py.chat.messages import Role
 from harmony_py.format.decode import FIRST_CONTROL
 from harmony_py.format.events import ContentDelta
 from harmony_py.format.grammar import TABLE, State, StreamState
+from harmony_py.format.header import Header, HeaderError, read
 from harmony_py.format.machine import Machine, Policy
 from harmony_py.format.recover import Recover
 from harmony_py.format.strict import Strict
@@ -33,8 +34,8 @@ class Pending(NamedTuple):
     start: int
     """Index of its first token."""
     tokens: tuple[int, ...]
-    role: Role | None
-    """The role the header was known to have before it began; the tokens may hold another."""
+    header: Header | None
+    """What it says so far; None if it makes no sense yet."""
 
 
 class ParseResult(NamedTuple):
@@ -286,7 +287,12 @@ class StreamableParser:
             data["header_tokens"] = machine.tokens[machine.head :]
         return data
 
-    # -- what recovery adds --------------------------------------------------------------------------------
+    # -- what they lack ------------------------------------------------------------------------------------
+
+    @property
+    def grammar_state(self) -> State:
+        """Where the grammar's table is: `legal_control_tokens` of it may come next."""
+        return self._machine.state
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -324,4 +330,8 @@ class _Settings(NamedTuple):
 def _pending(machine: Machine) -> Pending | None:
     if machine.state is State.BETWEEN or machine.header is not None:
         return None
-    return Pending(machine.start, tuple(machine.tokens[machine.start :]), machine.role)
+    try:
+        header = read(tuple(machine.tokens[machine.head :]), machine.role, machine.known_tools)
+    except HeaderError:
+        header = None
+    return Pending(machine.start, tuple(machine.tokens[machine.start :]), header)

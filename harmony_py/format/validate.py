@@ -66,8 +66,10 @@ class Guard:
             self.refuse(f"{kind} may only appear in {place}", "content")
         if not content.tools:
             return content
-        tools = {key: self._namespace(namespace, key) for key, namespace in content.tools.items()}
-        return content.model_copy(update={"tools": tools})
+        tools = {
+            key: self._namespace(namespace, f"tools[{key!r}]") for key, namespace in content.tools.items()
+        }
+        return content.model_copy(update={"tools": tools}) if self._escapes else content
 
     def text(self, text: str, field: str) -> str:
         """`text`, if it can be encoded."""
@@ -82,15 +84,15 @@ class Guard:
                 self.refuse("a lone surrogate, which no encoding can express", field)
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def _namespace(self, namespace: ToolNamespaceConfig, key: str) -> ToolNamespaceConfig:
-        place = f"tools[{key!r}]"
+    def _namespace(self, namespace: ToolNamespaceConfig, place: str) -> ToolNamespaceConfig:
+        name = self._word(namespace.name, f"{place}.name")
+        names = [self._word(tool.name, f"{place}.tools[{i}].name") for i, tool in enumerate(namespace.tools)]
+        if not self._escapes:
+            return namespace
         tools = [
-            tool.model_copy(update={"name": self._word(tool.name, f"{place}.tools[{i}].name")})
-            for i, tool in enumerate(namespace.tools)
+            tool.model_copy(update={"name": name}) for tool, name in zip(namespace.tools, names, strict=True)
         ]
-        return namespace.model_copy(
-            update={"name": self._word(namespace.name, f"{place}.name"), "tools": tools}
-        )
+        return namespace.model_copy(update={"name": name, "tools": tools})
 
     # -- words ---------------------------------------------------------------------------------------------
 

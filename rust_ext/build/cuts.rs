@@ -40,9 +40,11 @@ fn left_characters(bytes: &[u8]) -> Vec<u32> {
 /// The first character of `bytes`; of one that the token cuts off, every way to complete it.
 fn right_characters(bytes: &[u8]) -> Vec<u32> {
     let length = char_len(bytes[0]);
-    let mut characters = vec![pack_char(&bytes[..length.min(bytes.len())])];
+    let mut characters = vec![bytes[..length.min(bytes.len())].to_vec()];
     for _ in bytes.len()..length {
-        characters = characters.iter().flat_map(|&c| (0x80..0xC0).map(move |byte| c << 8 | byte)).collect();
+        let complete =
+            |c: &Vec<u8>| (0x80..0xC0).map(|byte| [c.as_slice(), &[byte]].concat()).collect::<Vec<_>>();
+        characters = characters.iter().flat_map(complete).collect();
     }
-    characters
+    characters.iter().map(|c| pack_char(c)).collect()
 }

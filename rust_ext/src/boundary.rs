@@ -15,10 +15,12 @@ pub fn char_len(first: u8) -> usize {
     }
 }
 
-/// A whole character's bytes as one number; any injective packing would do.
+/// A whole character's bytes as one number; any packing would do that tells all characters apart.
 #[inline(always)]
-pub fn pack(char_bytes: &[u8]) -> u32 {
-    char_bytes.iter().fold(0, |packed, &byte| packed << 8 | u32::from(byte))
+pub fn pack(character: &[u8]) -> u32 {
+    let mut bytes = [0; 4];
+    bytes[..character.len()].copy_from_slice(character);
+    u32::from_le_bytes(bytes)
 }
 
 /// Where the boundary between `left` and `right` stands in the bitmap. `left` is a whole character or,

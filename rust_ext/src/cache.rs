@@ -6,20 +6,57 @@ use crate::{
     table::Table,
 };
 
-const SHORT_LINES_LOG2: u32 = 14;
-const SHORT_IDS: usize = 3;
-const LONG_LINES_LOG2: u32 = 13;
+const SHORT_LINES_LOG2: u32 = 16;
+const LONG_LINES_LOG2: u32 = 14;
 const LONG_IDS: usize = 7;
 
 /// Longest piece that is cached.
 pub const LONG: usize = 31;
 
+/// The ids of a piece: up to three here, more in a buffer of ids.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct Found {
+    pub ids: [u32; Self::FEW],
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Found {
+    pub const FEW: usize = 3;
+
+    /// Of a piece that has few.
+    #[inline(always)]
+    pub fn few(ids: &[u32]) -> Option<Self> {
+        (ids.len() <= Self::FEW).then(|| Self { ids: padded(ids), count: ids.len() as u32 })
+    }
+
+    /// Those from `start` to `end` in a buffer, of a piece of any length.
+    #[inline(always)]
+    pub fn many(start: usize, end: usize) -> Self {
+        // Past few by as much, so that one number says both what they are and how many.
+        let count = (end - start + Self::FEW + 1) as u32;
+        Self { ids: [start as u32, 0, 0], count }
+    }
+
+    #[inline(always)]
+    pub fn is_few(&self) -> bool {
+        self.count as usize <= Self::FEW
+    }
+
+    /// The ids, in the buffer that `many` was made for.
+    #[inline(always)]
+    pub fn of<'a>(&self, buffer: &'a [u32]) -> &'a [u32] {
+        let start = self.ids[0] as usize;
+        &buffer[start..start + self.count as usize - Self::FEW - 1]
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 struct ShortEntry {
     key: Key,
-    ids: [u32; SHORT_IDS],
-    count: u32,
+    found: Found,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -52,20 +89,18 @@ impl Cache {
 
     /// The tokens of the piece `key`, if they are here.
     #[inline(always)]
-    pub fn short(&self, key: Key, hash: u64) -> Option<&[u32]> {
+    pub fn short(&self, key: Key, hash: u64) -> Option<Found> {
         let line = &self.short[short_home(hash)].0;
         let entry = if line[0].key == key { &line[0] } else { &line[1] };
-        (entry.key == key).then(|| &entry.ids[..(entry.count as usize).min(SHORT_IDS)])
+        (entry.key == key).then_some(entry.found)
     }
 
-    /// Keeps the tokens of a piece, in place of the older of the two in its line.
+    /// Keeps the few tokens of a piece, in place of the older of the two in its line.
     #[inline]
-    pub fn put_short(&mut self, key: Key, hash: u64, ids: &[u32]) {
-        if ids.len() <= SHORT_IDS {
-            let line = &mut self.short[short_home(hash)].0;
-            line[1] = line[0];
-            line[0] = ShortEntry { key, ids: padded(ids), count: ids.len() as u32 };
-        }
+    pub fn put_short(&mut self, key: Key, hash: u64, found: Found) {
+        let line = &mut self.short[short_home(hash)].0;
+        line[1] = line[0];
+        line[0] = ShortEntry { key, found };
     }
 
     /// The tokens of a piece of 16 to 31 bytes, if they are here.
@@ -75,10 +110,12 @@ impl Cache {
         (line.key == *key).then(|| &line.ids[..(line.count as usize).min(LONG_IDS)])
     }
 
+    /// Keeps the tokens of a piece of 16 bytes and more, if it and they are not too many.
     #[inline]
-    pub fn put_long(&mut self, key: &LongKey, ids: &[u32]) {
-        if ids.len() <= LONG_IDS {
-            self.long[long_home(key)] = LongLine { key: *key, ids: padded(ids), count: ids.len() as u32 };
+    pub fn put_long(&mut self, piece: &[u8], ids: &[u32]) {
+        if piece.len() <= LONG && ids.len() <= LONG_IDS {
+            let key = long_key(piece);
+            self.long[long_home(&key)] = LongLine { key, ids: padded(ids), count: ids.len() as u32 };
         }
     }
 

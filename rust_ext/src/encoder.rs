@@ -2,7 +2,7 @@
 //! cut, look up whole pieces among the tokens, then in the cache, merge the rest, write in order.
 
 use crate::{
-    cache::{self, Cache, LongKey},
+    cache::{self, Cache, Found},
     key::{Key, SHORT},
     merge::{
         batch::{self, Batch},
@@ -10,7 +10,7 @@ use crate::{
         window::Window,
     },
     pairs::Pairs,
-    pieces::Pieces,
+    pieces::{self, Pieces},
     pretokenize::{
         Pretokenizer,
         blocks::{self, BLOCK, Classify},
@@ -21,21 +21,25 @@ use std::sync::{Mutex, PoisonError};
 
 /// Pieces looked up together: enough of them miss for their merges to overlap.
 const BATCH: usize = 256;
+/// The pretokenizer hands out this many at most.
+const ROOM: usize = BATCH + BLOCK;
 
-/// Working memory of one encoding at a time, and what is worth keeping for the next one: some 2 MB.
+/// Working memory of one encoding at a time, and what is worth keeping for the next one: some 5 MB.
 pub struct Encoder {
     cache: Cache,
     merger: Batch,
     window: Box<Window>,
-    starts: Box<[usize; BATCH + BLOCK + 1]>,
-    keys: Box<[Key; BATCH + BLOCK]>,
-    hashes: Box<[u64; BATCH + BLOCK]>,
-    ids: Box<[u32; BATCH + BLOCK]>,
+    starts: Box<[usize; ROOM + 1]>,
+    keys: Box<[Key; ROOM]>,
+    hashes: Box<[u64; ROOM]>,
+    lines: Box<[u32; ROOM]>,
+    /// Ids of the pieces that are tokens, and room to copy whole blocks from anywhere before it.
+    ids: Box<[u32; ROOM + COPIED]>,
     /// Numbers of the pieces that are no token.
-    missed: Box<[u32; BATCH + BLOCK]>,
-    /// Where in `found` the tokens of each missed piece are.
-    spans: Vec<(u32, u32)>,
-    found: Vec<u32>,
+    missed: Box<[u32; ROOM]>,
+    /// Ids of the missed pieces; of those that have more than three, where in `more` they start.
+    found: Vec<Found>,
+    more: Vec<u32>,
     /// Numbers, among the missed, of the pieces to merge in one batch.
     to_merge: Vec<u32>,
 }
@@ -59,24 +63,22 @@ impl Encoder {
             cache: Cache::new(),
             merger: Batch::new(),
             window: Window::new(),
-            starts: Box::new([0; BATCH + BLOCK + 1]),
-            keys: Box::new([Key::default(); BATCH + BLOCK]),
-            hashes: Box::new([0; BATCH + BLOCK]),
-            ids: Box::new([0; BATCH + BLOCK]),
-            missed: Box::new([0; BATCH + BLOCK]),
-            spans: Vec::new(),
-            found: Vec::new(),
-            to_merge: Vec::new(),
+            starts: Box::new([0; ROOM + 1]),
+            keys: Box::new([Key::default(); ROOM]),
+            hashes: Box::new([0; ROOM]),
+            lines: Box::new([0; ROOM]),
+            ids: Box::new([0; ROOM + COPIED]),
+            missed: Box::new([0; ROOM]),
+            found: Vec::with_capacity(ROOM),
+            more: Vec::new(),
+            to_merge: Vec::with_capacity(ROOM),
         }
     }
 
     /// Appends the ids of `text`, in which nothing is a control token.
     pub fn encode(&mut self, text: &str, out: &mut Vec<u32>) {
         #[cfg(target_arch = "x86_64")]
-        if blocks::Avx2::is_available()
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-        {
+        if blocks::Avx2::is_available() {
             // SAFETY: the processor has what the function is compiled for.
             return unsafe { self.encode_avx2(text, out) };
         }
@@ -101,29 +103,30 @@ impl Encoder {
             }
             self.make_keys(text.as_bytes(), pieces, count);
             let missed = self.look_up(pieces, count);
-            self.find_missed(text.as_bytes(), pieces, pairs, missed);
+            if missed > 0 {
+                self.find_missed(text.as_bytes(), pairs, missed);
+            }
             self.write(count, missed, out);
         }
     }
 
     #[inline(always)]
     fn make_keys(&mut self, text: &[u8], pieces: &Pieces, count: usize) {
-        let inner = self.starts[count - 1] + 16 <= text.len();
         for i in 0..count {
             let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let length = end - start;
-            let key = if inner || start + 16 <= text.len() {
-                let window = text[start..].first_chunk().expect("16 bytes, just asked");
-                if length <= SHORT { Key::from_window(window, length) } else { Key::TOO_LONG }
-            } else if length <= SHORT {
-                Key::of(&text[start..end])
-            } else {
+            let key = if end - start > SHORT {
                 Key::TOO_LONG
+            } else if let Some(window) = text[start..].first_chunk() {
+                Key::from_window(window, end - start)
+            } else {
+                Key::of(&text[start..end])
             };
             let hash = key.hash();
+            let line = pieces::line(hash) as u32;
             self.keys[i] = key;
             self.hashes[i] = hash;
-            crate::prefetch(pieces.line(hash));
+            self.lines[i] = line;
+            pieces.prefetch(line);
         }
     }
 
@@ -132,7 +135,7 @@ impl Encoder {
     fn look_up(&mut self, pieces: &Pieces, count: usize) -> usize {
         let mut missed = 0;
         for i in 0..count {
-            let (token, is_token) = pieces.line(self.hashes[i]).find(self.keys[i]);
+            let (token, is_token) = pieces.find(self.lines[i], self.keys[i]);
             self.ids[i] = token;
             self.missed[missed] = i as u32;
             missed += usize::from(!is_token);
@@ -142,81 +145,124 @@ impl Encoder {
 
     /// Finds the tokens of the first `missed` missed pieces.
     #[inline(always)]
-    fn find_missed(&mut self, text: &[u8], pieces: &Pieces, pairs: &Pairs, missed: usize) {
-        self.spans.clear();
+    fn find_missed(&mut self, text: &[u8], pairs: &Pairs, missed: usize) {
         self.found.clear();
+        self.more.clear();
         self.to_merge.clear();
-        for &piece in &self.missed[..missed] {
-            self.cache.prefetch_short(self.hashes[piece as usize]);
+        for &i in &self.missed[..missed] {
+            self.cache.prefetch_short(self.hashes[i as usize]);
         }
         for number in 0..missed {
             let i = self.missed[number] as usize;
-            let piece = &text[self.starts[i]..self.starts[i + 1]];
-            let from = self.found.len();
-            if !self.look_up_missed(piece, i, pieces) {
-                if piece.len() > batch::LONGEST {
-                    long::merge(&mut self.window, pairs, piece, &mut self.found);
-                } else {
-                    self.to_merge.push(number as u32);
-                }
+            let (start, end) = (self.starts[i], self.starts[i + 1]);
+            let found = if end - start <= SHORT {
+                self.cache.short(self.keys[i], self.hashes[i])
+            } else {
+                self.find_long(&text[start..end], pairs)
+            };
+            if found.is_none() {
+                self.to_merge.push(number as u32);
             }
-            self.spans.push((from as u32, self.found.len() as u32));
+            self.found.push(found.unwrap_or_default());
         }
         if !self.to_merge.is_empty() {
             self.merge_missed(text, pairs);
         }
     }
 
-    /// Appends the tokens of a piece that is no token in its home line, if they are in some table.
+    /// The tokens of a piece of more than 15 bytes, unless it is one to merge with others.
     #[inline(always)]
-    fn look_up_missed(&mut self, piece: &[u8], i: usize, pieces: &Pieces) -> bool {
-        let cached = if piece.len() <= SHORT {
-            let (key, hash) = (self.keys[i], self.hashes[i]);
-            if let Some(token) = pieces.overflowed(key, hash) {
-                self.found.push(token);
-                return true;
-            }
-            self.cache.short(key, hash)
-        } else if piece.len() <= cache::LONG {
-            self.cache.long(&cache::long_key(piece))
+    fn find_long(&mut self, piece: &[u8], pairs: &Pairs) -> Option<Found> {
+        let from = self.more.len();
+        if piece.len() <= cache::LONG {
+            self.more.extend_from_slice(self.cache.long(&cache::long_key(piece))?);
+        } else if piece.len() <= batch::LONGEST {
+            return None;
         } else {
-            None
-        };
-        if let Some(ids) = cached {
-            self.found.extend_from_slice(ids);
+            long::merge(&mut self.window, pairs, piece, &mut self.more);
         }
-        cached.is_some()
+        Some(Found::many(from, self.more.len()))
     }
 
     #[inline(always)]
     fn merge_missed(&mut self, text: &[u8], pairs: &Pairs) {
-        let Self { cache, merger, starts, keys, hashes, missed, spans, found, to_merge, .. } = self;
+        let Self { cache, merger, starts, keys, hashes, missed, found, more, to_merge, .. } = self;
         let index = |number: usize| missed[to_merge[number] as usize] as usize;
         let piece = |number: usize| &text[starts[index(number)]..starts[index(number) + 1]];
         let pieces = (0..to_merge.len()).map(piece);
         merger.merge(pairs, pieces, |number, tokens| {
             let (i, piece) = (index(number), piece(number));
-            if piece.len() <= SHORT {
-                cache.put_short(keys[i], hashes[i], tokens);
-            } else if piece.len() <= cache::LONG {
-                let key: LongKey = cache::long_key(piece);
-                cache.put_long(&key, tokens);
+            let tokens_found = Found::few(tokens).unwrap_or_else(|| {
+                more.extend_from_slice(tokens);
+                Found::many(more.len() - tokens.len(), more.len())
+            });
+            if piece.len() > SHORT {
+                cache.put_long(piece, tokens);
+            } else if tokens.len() <= Found::FEW {
+                cache.put_short(keys[i], hashes[i], tokens_found);
             }
-            spans[to_merge[number] as usize] = (found.len() as u32, (found.len() + tokens.len()) as u32);
-            found.extend_from_slice(tokens);
+            found[to_merge[number] as usize] = tokens_found;
         });
     }
 
     /// Appends the ids of the pieces in order, those of the missed ones from where they were found.
     #[inline(always)]
     fn write(&mut self, count: usize, missed: usize, out: &mut Vec<u32>) {
+        out.reserve(count + Found::FEW * missed + self.more.len() + COPIED);
         let mut next = 0;
-        for (&i, &(from, to)) in self.missed[..missed].iter().zip(&self.spans) {
-            out.extend_from_slice(&self.ids[next..i as usize]);
-            out.extend_from_slice(&self.found[from as usize..to as usize]);
-            next = i as usize + 1;
+        for number in 0..missed {
+            let i = self.missed[number] as usize;
+            let found = &self.found[number];
+            // SAFETY: room has been reserved for all pieces and a block more, and `ids` goes on for a block
+            // behind the last piece's.
+            unsafe { append(out, &self.ids[next..], i - next) };
+            if found.is_few() {
+                // SAFETY: as above; three ids fit in a block.
+                unsafe { append_few(out, found) };
+            } else {
+                out.extend_from_slice(found.of(&self.more));
+            }
+            next = i + 1;
         }
-        out.extend_from_slice(&self.ids[next..count]);
+        // SAFETY: as above.
+        unsafe { append(out, &self.ids[next..], count - next) };
+    }
+}
+
+/// Ids copied at once, in a block of fixed size: faster than asking how many there are.
+const COPIED: usize = 8;
+
+/// Appends the first `count` of `ids`, copying whole blocks.
+///
+/// # Safety
+/// `out` must have room for `count + COPIED` more, and `ids` must have `count + COPIED` at least.
+#[inline(always)]
+unsafe fn append(out: &mut Vec<u32>, ids: &[u32], count: usize) {
+    debug_assert!(out.capacity() - out.len() >= count + COPIED && ids.len() >= count + COPIED);
+    let mut copied = 0;
+    while copied < count {
+        // SAFETY: `copied < count`, so the block ends within what the caller has promised of both.
+        unsafe {
+            let to = out.as_mut_ptr().add(out.len() + copied).cast::<[u32; COPIED]>();
+            to.write_unaligned(ids.as_ptr().add(copied).cast::<[u32; COPIED]>().read_unaligned());
+        }
+        copied += COPIED;
+    }
+    // SAFETY: the first `count` of these have just been written.
+    unsafe { out.set_len(out.len() + count) };
+}
+
+/// Appends the ids of a piece that has few.
+///
+/// # Safety
+/// `out` must have room for `COPIED` more.
+#[inline(always)]
+unsafe fn append_few(out: &mut Vec<u32>, found: &Found) {
+    debug_assert!(out.capacity() - out.len() >= COPIED && found.is_few());
+    // SAFETY: the caller has promised the room, and the first `count` are ids.
+    unsafe {
+        out.as_mut_ptr().add(out.len()).cast::<[u32; Found::FEW]>().write_unaligned(found.ids);
+        out.set_len(out.len() + found.count as usize);
     }
 }
 

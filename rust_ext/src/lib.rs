@@ -12,6 +12,7 @@ pub mod merge;
 mod pair_hash;
 pub mod pairs;
 pub mod pieces;
+mod placement;
 pub mod pretokenize;
 mod python;
 pub mod special;

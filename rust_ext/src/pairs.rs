@@ -1,7 +1,8 @@
 //! Which two tokens merge, and into what: a static hash table of the canonical pairs.
 
 use crate::{
-    pair_hash::{LINES_LOG2, RANK_BITS, SEEDS_LOG2, SLOTS, key, line},
+    pair_hash::{RANK_BITS, hash, key},
+    placement::{PAIRS, seeds},
     table::Table,
     vocab,
 };
@@ -12,16 +13,15 @@ pub const NONE: u32 = (1 << RANK_BITS) - 1;
 
 const EMPTY: u64 = u64::MAX;
 
-static SEEDS: &[u8; 2 << SEEDS_LOG2] = include_bytes!(concat!(env!("OUT_DIR"), "/seeds.bin"));
+static SEEDS: [u16; PAIRS.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/pair_seeds.bin")));
 
 /// Entries `left << 36 | right << 18 | merged`. The seeds are such that every pair has room in its line.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
-struct Line([u64; SLOTS]);
+struct Line([u64; PAIRS.slots]);
 
 pub struct Pairs {
     lines: Table<Line>,
-    seeds: Box<[u16; 1 << SEEDS_LOG2]>,
     /// What two bytes merge into, by `first << 8 | second`.
     bytes: Table<u32>,
 }
@@ -34,16 +34,14 @@ impl Pairs {
     }
 
     fn build() -> Self {
-        let seed = |i: usize| u16::from_le_bytes([SEEDS[2 * i], SEEDS[2 * i + 1]]);
         let mut pairs = Self {
-            lines: Table::new(Line([EMPTY; SLOTS]), 1 << LINES_LOG2),
-            seeds: Box::new(std::array::from_fn(seed)),
+            lines: Table::new(Line([EMPTY; PAIRS.slots]), PAIRS.lines()),
             bytes: Table::new(NONE, 1 << 16),
         };
         for rank in 0..vocab::TOKENS as u32 {
             let Some((left, right)) = vocab::split(rank) else { continue };
             let key = key(left, right);
-            let line = &mut pairs.lines[line(key, &pairs.seeds)].0;
+            let line = &mut pairs.lines[line(key) as usize].0;
             let slot = line.iter_mut().find(|slot| **slot == EMPTY).expect("the build chose such seeds");
             *slot = key << RANK_BITS | u64::from(rank);
             if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
@@ -56,7 +54,7 @@ impl Pairs {
     /// The token that `left` and `right` merge into, or `NONE`.
     #[inline(always)]
     pub fn merged(&self, left: u32, right: u32) -> u32 {
-        self.merged_at(self.line(left, right), left, right)
+        self.merged_at(line(key(left, right)), left, right)
     }
 
     /// The same, with the number of the line known (and the line prefetched) beforehand.
@@ -72,14 +70,9 @@ impl Pairs {
     /// Number of the line to look for the pair in; it is on its way to the cache.
     #[inline(always)]
     pub fn prefetch(&self, left: u32, right: u32) -> u32 {
-        let line = self.line(left, right);
+        let line = line(key(left, right));
         crate::prefetch(&self.lines[line as usize]);
         line
-    }
-
-    #[inline(always)]
-    fn line(&self, left: u32, right: u32) -> u32 {
-        line(key(left, right), &self.seeds) as u32
     }
 
     /// The token that two bytes merge into, or `NONE`.
@@ -87,6 +80,12 @@ impl Pairs {
     pub fn merged_bytes(&self, first: u8, second: u8) -> u32 {
         self.bytes[usize::from(first) << 8 | usize::from(second)]
     }
+}
+
+#[inline(always)]
+fn line(key: u64) -> u32 {
+    let hash = hash(key);
+    PAIRS.line(hash, SEEDS[PAIRS.group(hash)]) as u32
 }
 
 #[cfg(test)]

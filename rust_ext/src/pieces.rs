@@ -2,22 +2,20 @@
 
 use crate::{
     key::{Key, SHORT},
+    placement::{PIECES, seeds},
     table::Table,
     vocab::Vocabulary,
 };
 use std::sync::OnceLock;
 
-const LINES_LOG2: u32 = 17;
-const SLOTS: usize = 3;
+static SEEDS: [u16; PIECES.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/piece_seeds.bin")));
 
-/// One cache line. Filled in the order of ranks, so that frequent tokens stand in their home line.
+/// One cache line. The seeds are such that every token has room in its line.
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub struct Line {
-    keys: [Key; SLOTS],
-    tokens: [u32; SLOTS],
-    /// 1 where tokens that belong here stand in the next line.
-    overflows: u32,
+    keys: [Key; PIECES.slots],
+    tokens: [u32; PIECES.slots],
 }
 
 pub struct Pieces {
@@ -32,66 +30,42 @@ impl Pieces {
     }
 
     fn build(vocabulary: &Vocabulary) -> Self {
-        let mut lines = Table::new(Line::default(), 1 << LINES_LOG2);
+        let mut lines = Table::new(Line::default(), PIECES.lines());
         for (token, rank) in vocabulary.tokens().zip(0u32..) {
             if token.len() > SHORT {
                 continue;
             }
             let key = Key::of(token);
-            let mut at = home(key.hash());
-            let slot = loop {
-                match lines[at].keys.iter().position(|&key| key == Key::default()) {
-                    Some(slot) => break slot,
-                    None => {
-                        lines[at].overflows = 1;
-                        at = next(at);
-                    }
-                }
-            };
-            lines[at].keys[slot] = key;
-            lines[at].tokens[slot] = rank;
+            let line = &mut lines[line(key.hash())];
+            let slot = line.keys.iter().position(|&key| key == Key::default());
+            let slot = slot.expect("the build chose such seeds");
+            line.keys[slot] = key;
+            line.tokens[slot] = rank;
         }
         Self { lines }
     }
 
     #[inline(always)]
-    pub fn line(&self, hash: u64) -> &Line {
-        &self.lines[home(hash)]
+    pub fn prefetch(&self, line: u32) {
+        crate::prefetch(&self.lines[line as usize]);
     }
 
-    /// The token that `key` is, if it is one that its home line had no room for.
-    #[inline]
-    pub fn overflowed(&self, key: Key, hash: u64) -> Option<u32> {
-        let mut at = home(hash);
-        while self.lines[at].overflows != 0 {
-            at = next(at);
-            if let (token, true) = self.lines[at].find(key) {
-                return Some(token);
-            }
-        }
-        None
-    }
-}
-
-impl Line {
-    /// The token that `key` is, and whether it is here at all. Without branches.
+    /// The token that `key` is, and whether it is one at all. Without branches.
     #[inline(always)]
-    pub fn find(&self, key: Key) -> (u32, bool) {
-        let differs = |slot: usize| (self.keys[slot].low ^ key.low) | (self.keys[slot].high ^ key.high);
+    pub fn find(&self, line: u32, key: Key) -> (u32, bool) {
+        let line = &self.lines[line as usize];
+        let differs = |slot: usize| (line.keys[slot].low ^ key.low) | (line.keys[slot].high ^ key.high);
         let [first, second, third] = [differs(0), differs(1), differs(2)];
-        let token = if second == 0 { self.tokens[1] } else { self.tokens[0] };
-        let token = if third == 0 { self.tokens[2] } else { token };
+        let token = if second == 0 { line.tokens[1] } else { line.tokens[0] };
+        let token = if third == 0 { line.tokens[2] } else { token };
         (token, (first == 0) | (second == 0) | (third == 0))
     }
 }
 
+/// Number of the line to look for a key in, by the key's hash.
 #[inline(always)]
-fn home(hash: u64) -> usize {
-    (hash >> (64 - LINES_LOG2)) as usize
-}
-
-fn next(line: usize) -> usize {
-    (line + 1) % (1 << LINES_LOG2)
+pub fn line(hash: u64) -> usize {
+    PIECES.line(hash, SEEDS[PIECES.group(hash)])
 }
 
 #[cfg(test)]
@@ -103,9 +77,9 @@ mod tests {
         let pieces = Pieces::get();
         let find = |piece: &[u8]| {
             let key = Key::of(piece);
-            match pieces.line(key.hash()).find(key) {
+            match pieces.find(line(key.hash()) as u32, key) {
                 (token, true) => Some(token),
-                _ => pieces.overflowed(key, key.hash()),
+                (_, false) => None,
             }
         };
         let mut found = 0;
@@ -115,7 +89,5 @@ mod tests {
         }
         assert_eq!(found, 194_506);
         assert_eq!(find(b"no such token"), None);
-        let overflowed = pieces.lines.iter().filter(|line| line.overflows != 0).count();
-        assert!(overflowed < pieces.lines.len() / 10, "{overflowed} lines overflow");
     }
 }

@@ -92,6 +92,8 @@ pub struct Transcoder {
 const REPLACEMENT: u32 = 0xFFFD;
 /// Code units converted between two looks at the room in the output.
 const BLOCK: usize = 1024;
+/// Code units that are asked together whether they are ASCII.
+const RUN: usize = 16;
 
 impl Transcoder {
     pub fn push(&mut self, units: Units, out: &mut String) {
@@ -125,15 +127,26 @@ impl Transcoder {
         let out = unsafe { out.as_mut_vec() };
         for units in units.chunks(BLOCK) {
             let mut block = Block { bytes: [0; 4 * (BLOCK + 1)], len: 0 };
-            for &unit in units {
-                let unit: u32 = unit.into();
-                if self.high.is_none() && unit & 0xFFFF_F800 != 0xD800 {
-                    block.push(unit);
-                } else {
-                    self.surrogate(unit, &mut block);
+            let (runs, rest) = units.as_chunks::<RUN>();
+            for run in runs {
+                if self.high.is_some() || !block.push_ascii(run) {
+                    self.push_few(run, &mut block);
                 }
             }
+            self.push_few(rest, &mut block);
             out.extend_from_slice(&block.bytes[..block.len]);
+        }
+    }
+
+    #[inline(always)]
+    fn push_few<T: Copy + Into<u32>>(&mut self, units: &[T], block: &mut Block) {
+        for &unit in units {
+            let unit: u32 = unit.into();
+            if self.high.is_none() && unit & 0xFFFF_F800 != 0xD800 {
+                block.push(unit);
+            } else {
+                self.surrogate(unit, block);
+            }
         }
     }
 
@@ -161,6 +174,17 @@ struct Block {
 }
 
 impl Block {
+    /// Takes a run of ASCII; false, and nothing taken, if there is anything else in it.
+    #[inline(always)]
+    fn push_ascii<T: Copy + Into<u32>>(&mut self, run: &[T; RUN]) -> bool {
+        // Both loops are without branches, and so made of vectors.
+        let is_ascii = run.iter().fold(0, |all, &unit| all | unit.into()) < 0x80;
+        if is_ascii {
+            self.put(run.map(|unit| unit.into() as u8));
+        }
+        is_ascii
+    }
+
     #[inline(always)]
     fn push(&mut self, code_point: u32) {
         let tail = |shift: u32| 0x80 | (code_point >> shift & 0x3F) as u8;

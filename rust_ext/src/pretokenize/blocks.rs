@@ -212,12 +212,16 @@ mod x86_64 {
     use super::{BLOCK, Classify, Masks};
     use std::arch::x86_64::*;
 
-    /// Only to be used where [`Avx2::is_available`].
+    /// Processors of the last ten years and more. Only to be used where [`Avx2::is_available`].
     pub struct Avx2;
 
     impl Avx2 {
         pub fn is_available() -> bool {
             is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
         }
     }
 

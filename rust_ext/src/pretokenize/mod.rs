@@ -43,7 +43,9 @@ impl<'a> Pretokenizer<'a> {
         let mut n = 0;
         while n + BLOCK <= room && self.at < bytes.len() {
             if self.at < self.piece_end {
-                n += self.cut(&mut starts[n..room]);
+                let (found, next) = cuts::cut(bytes, self.at, self.piece_end, &mut starts[n..room]);
+                n += found;
+                self.at = next;
                 continue;
             }
             if bytes[self.at] < 0x80 && bytes.get(self.at + 1).is_none_or(|&byte| byte < 0x80) {
@@ -56,20 +58,14 @@ impl<'a> Pretokenizer<'a> {
                 }
             }
             self.piece_end = scalar::piece_end(self.text, self.at);
+            if bytes[self.at..self.piece_end].is_ascii() {
+                // Nothing to cut.
+                starts[n] = self.at;
+                n += 1;
+                self.at = self.piece_end;
+            }
         }
         starts[n] = self.at;
-        n
-    }
-
-    /// Writes the starts of pieces inside `at..piece_end` until that or `starts` is full.
-    #[inline(always)]
-    fn cut(&mut self, starts: &mut [usize]) -> usize {
-        let mut n = 0;
-        while n < starts.len() && self.at < self.piece_end {
-            starts[n] = self.at;
-            n += 1;
-            self.at = cuts::segment_end(self.text.as_bytes(), self.at, self.piece_end);
-        }
         n
     }
 }
@@ -96,10 +92,10 @@ mod tests {
         let (mut at, mut all) = (0, Vec::new());
         while at < text.len() {
             let end = scalar::piece_end(text, at);
-            while at < end {
-                all.push(at);
-                at = cuts::segment_end(text.as_bytes(), at, end);
-            }
+            let mut starts = vec![0; end - at + 1];
+            let (count, _) = cuts::cut(text.as_bytes(), at, end, &mut starts);
+            all.extend_from_slice(&starts[..count]);
+            at = end;
         }
         all
     }
