@@ -47,7 +47,8 @@ def scan(tokens: Iterable[int], *, any_size: bool) -> tuple[list[int], list[int]
             raise
         ids = [index(token) for token in ids]
         return ids, control_positions(ids)
-    if ids is not tokens:
+    if ids is not tokens or (ids and type(ids[0]) is not int):
+        # Integers of some other library. A list of ints is shared, not copied: it is of one kind.
         ids = checked.tolist()
     return ids, control_positions(ids) if len(ids) < _BULK else _positions_by_plane(ids, checked)
 

@@ -72,6 +72,7 @@ class Machine:
         "diagnostics",
         "events",
         "flowing",
+        "fresh",
         "head",
         "header",
         "held",
@@ -114,6 +115,8 @@ class Machine:
         """Where the text of its header begins: behind `<|start|>`, if there is one."""
         self.header: Header | None = None
         self.content = TextStream(0)
+        self.fresh = ""
+        """Text of its content that went out since somebody last cleared this."""
         self.skip = False
         self.mended = False
         self._built: list[Message] = []
@@ -122,6 +125,7 @@ class Machine:
 
     def feed(self, tokens: Iterable[int]) -> None:
         ids, controls = scan(tokens, any_size=self.policy.any_id)
+        self.fresh = ""
         at = 0
         for position in controls:
             if position > at:
@@ -129,7 +133,7 @@ class Machine:
             self.control(ids[position])
             at = position + 1
         if at < len(ids):
-            self.text(ids[at:])
+            self.text(ids[at:] if at else ids)
         self.flush(self.shown_end())
 
     def text(self, ids: list[int]) -> None:
@@ -147,6 +151,7 @@ class Machine:
             if token == START and len(self.tokens) == 1:
                 # A completion that repeats the end of its prompt: what the tokens say themselves counts.
                 self.open_header(0)
+                self.completes = False
             else:
                 self.policy.unexpected(self, token)
         elif token == MESSAGE:
@@ -184,6 +189,7 @@ class Machine:
         self.role = None
         self.header = header
         self.content = TextStream(body)
+        self.fresh = ""
         self.skip = skip
         if self.events is not None:
             self.events.append(MessageStart(len(self.records), header))
@@ -238,6 +244,7 @@ class Machine:
         if self.skip and fresh:
             text = text[1:]
         if text:
+            self.fresh += text
             self.events.append(ContentDelta(len(self.records), text))
 
     def report(self, code: str, start: int, end: int | None = None, detail: str = "") -> None:

@@ -6,7 +6,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harmony_py.chat.messages import Role
-from harmony_py.format.decode import FIRST_CONTROL
+from harmony_py.format.decode import FIRST_CONTROL, scan
 from harmony_py.format.events import ContentDelta
 from harmony_py.format.grammar import TABLE, State, StreamState
 from harmony_py.format.header import Header, HeaderError, read
@@ -103,7 +103,7 @@ class StreamableParser:
         A prompt that holds no `<|start|>` is what follows one and the assistant's role. Messages that are
         complete in the prompt are not reported.
         """
-        ids = list(prompt)
+        ids, _ = scan(prompt, any_size=True)
         begin = next((i for i in range(len(ids) - 1, -1, -1) if ids[i] == START), None)
         role = Role.ASSISTANT if begin is None else None
         parser = cls(encoding, role, strict=strict, policy=policy, tools=tools)
@@ -184,9 +184,7 @@ class StreamableParser:
         finally:
             machine.events = None
         if machine.header is not None:
-            current = len(machine.records)
-            texts = [e.text for e in events if type(e) is ContentDelta and e.message_index == current]
-            self._delta, self._delta_at = "".join(texts) or None, len(machine.tokens)
+            self._delta, self._delta_at = machine.fresh or None, len(machine.tokens)
         return events
 
     def _take(self, tokens: Iterable[int]) -> None:
@@ -321,7 +319,8 @@ class _Settings(NamedTuple):
     def of(cls, role: Role | str | None, policy: PolicyName, tools: Iterable[str] | None) -> _Settings:
         if policy not in _POLICIES:
             raise ValueError(f"policy is one of {', '.join(_POLICIES)}, not {policy!r}")
-        return cls(None if role is None else Role(role), policy, frozenset(tools or ()))
+        known_tools = frozenset([tools] if isinstance(tools, str) else tools or ())
+        return cls(None if role is None else Role(role), policy, known_tools)
 
     def machine(self) -> Machine:
         return Machine(self.role, _POLICIES[self.policy], self.tools)

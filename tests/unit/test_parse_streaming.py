@@ -122,12 +122,25 @@ def test_ids_out_of_range_overflow_unless_recovering(token: int) -> None:
 
 def test_arrays_iterators_and_booleans_are_taken_as_ints() -> None:
     numpy = pytest.importorskip("numpy")
-    for tokens in (numpy.array(TURN), iter(TURN), tuple(TURN)):
+    for tokens in (numpy.array(TURN), list(numpy.array(TURN)), iter(TURN), tuple(TURN)):
         messages = parse(tokens, "assistant").messages
         assert messages == parse(TURN, "assistant").messages
         assert messages[0].source
         assert {type(token) for token in messages[0].source.tokens} == {int}
     assert StreamableParser(None, "assistant").process(numpy.int64(5)).process(True).tokens == [5, 1]
+
+
+def test_tool_results_are_hallucinated_only_in_what_a_model_wrote() -> None:
+    result = ids("<|start|>functions.f to=assistant<|channel|>commentary<|message|>20<|end|>")
+    for role, stream, codes in (
+        ("assistant", [*TURN, *result], ["hallucinated_tool_result"]),
+        (None, [*ids("<|start|>assistant"), *TURN, *result], []),
+        ("assistant", [*ids("<|start|>assistant"), *TURN, *result], []),
+    ):
+        assert [d.code for d in parse(stream, role, policy="recover").diagnostics] == codes
+    parser = StreamableParser.from_prompt(None, ids("<|start|>assistant"), policy="recover")
+    parser.feed([*TURN, *result])
+    assert [d.code for d in parser.diagnostics] == ["hallucinated_tool_result"]
 
 
 def test_an_error_says_where_and_the_parser_goes_on() -> None:
