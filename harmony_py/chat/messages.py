@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
+from harmony_py.chat.arguments import Arguments, parse_arguments
 from harmony_py.chat.content import AnyContent, Content, DeveloperContent, SystemContent, TextContent
 
 if TYPE_CHECKING:
@@ -122,6 +123,10 @@ class Message(BaseModel):
     def is_tool_call(self) -> bool:
         """Whether the assistant addresses a tool here: a recipient that is neither everyone nor a role."""
         return self.author.role == Role.ASSISTANT and _names_tool(self.recipient)
+
+    def arguments(self, *, repair: bool = False, only_parameter: str | None = None) -> Arguments:
+        """The JSON object that a call passes, or `ArgumentsError`; see `parse_arguments` for repairs."""
+        return parse_arguments(self.text, repair=repair, only_parameter=only_parameter)
 
     @property
     def namespace(self) -> str | None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmony_py.chat import Message, Role
+from harmony_py.chat.arguments import parse_arguments
 from harmony_py.errors import ArgumentsError, HarmonyError
-from harmony_py.format.arguments import parse_arguments
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,6 +51,16 @@ def test_a_cut_object_keeps_what_was_complete(value: dict[str, object], data: st
         assert set(found.value) <= set(value)
         assert all(found.value[key] == value[key] for key in list(found.value)[:-1])
     assert found.repaired or cut == text
+
+
+def test_a_message_gives_its_arguments() -> None:
+    message = Message.from_role_and_content(Role.ASSISTANT, '[{"city": "Łódź"}]').with_recipient(
+        "functions.f"
+    )
+    with pytest.raises(ArgumentsError, match="array, not an object"):
+        message.arguments()
+    assert message.arguments(repair=True).value == {"city": "Łódź"}
+    assert message.arguments(repair=True).repaired
 
 
 @pytest.mark.parametrize(
