@@ -171,7 +171,8 @@ def _take_author(words: list[str], known_tools: frozenset[str]) -> tuple[Role, s
     head, colon, name = word.partition(":")
     if colon and name and head in ROLES:
         return ROLES[head], name
-    if words or "." in word or word in BUILT_IN_TOOLS or word in known_tools:
+    names_tool = "." in word or word in BUILT_IN_TOOLS or word in known_tools
+    if words or (names_tool and not _MARK.search(word)):
         return Role.TOOL, word
     raise HeaderError(f"Unknown role: {spell(word)}")
 
