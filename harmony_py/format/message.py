@@ -68,13 +68,14 @@ class MessageRenderer:
         known = self._known(messages, keys)
         missing = [position for position, entry in enumerate(known) if entry is None]
         has_function_tools = has_function_tools or any(defines_functions(messages[i]) for i in missing)
+        guard = Guard(self._config.on_invalid, as_upstream=self._config.quirks)
         drafts = []
         for position in missing:
             message = messages[position]
             key = hashable(keys[position] or settings_key(message, has_function_tools))
             known[position] = self._cache.get(key)
             if known[position] is None:
-                guard = Guard(self._config.on_invalid, places[position], as_upstream=self._config.quirks)
+                guard.index = places[position]
                 drafts.append(self._draft(position, key, message, guard, has_function_tools))
         for draft, entry in zip(drafts, self._encoded(drafts), strict=True):
             self._cache.put(draft.key, entry)

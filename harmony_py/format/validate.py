@@ -34,12 +34,13 @@ _Settings = TypeVar("_Settings", SystemContent, DeveloperContent)
 
 
 class Guard:
-    """Checks one message. What is wrong is an error, or is put right when `on_invalid` says so."""
+    """Checks messages. What is wrong is an error, or is put right when `on_invalid` says so."""
 
-    def __init__(self, on_invalid: OnInvalid, index: int | None, *, as_upstream: bool = False) -> None:
+    def __init__(self, on_invalid: OnInvalid, *, as_upstream: bool = False) -> None:
         self._escapes = on_invalid == "escape"
-        self._index = index
         self._as_upstream = as_upstream
+        self.index: int | None = None
+        """Where in its conversation the message stands that is checked next: for the error."""
 
     def header(self, message: Message, style: HeaderStyle) -> Header:
         """The fields of the message's header, each safe to write."""
@@ -138,7 +139,7 @@ class Guard:
         return "_" + escaped if problem_with and problem_with(escaped) else escaped
 
     def refuse(self, problem: str, field: str) -> NoReturn:
-        raise RenderError(problem, self._index, field)
+        raise RenderError(problem, self.index, field)
 
 
 def _problem_with_word(word: str) -> str | None:

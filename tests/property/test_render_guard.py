@@ -58,7 +58,7 @@ def said(message: Message) -> tuple[Any, ...]:
 
 def read_back(tokens: list[int], messages: list[Message]) -> list[Message]:
     # A tool's bare name is a word like any other: only who knows the tools can tell.
-    headers = [Guard("escape", None).header(message, "role_first") for message in messages]
+    headers = [Guard("escape").header(message, "role_first") for message in messages]
     tools = [header.name or "" for header in headers if header.role is Role.TOOL]
     return ENCODING.parse(tokens, tools=tools).messages
 
