@@ -157,7 +157,7 @@ def _take_recipient(text: str, repairs: Repairs) -> tuple[str, str | None]:
 
 
 _DOUBTFUL_RECIPIENT: Final = re.compile(
-    rf"|.*\.|.*[\"'`,;].*|(?:{_ANY_ROLE})(?:to=.*|(?:{_ANY_ROLE})+)", re.DOTALL
+    rf"|{_ANY_CHANNEL}|.*\.|.*[\"'`,;].*|(?:{_ANY_ROLE})(?:to=.*|(?:{_ANY_ROLE})+)", re.DOTALL
 )
 
 
