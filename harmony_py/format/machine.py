@@ -39,8 +39,8 @@ class Record(NamedTuple):
     """The tokens continue a prompt's `<|start|>` and role, which are not among them."""
     skip: bool
     """The content begins with a space that only separates it from the header."""
-    mended: bool
-    """The tokens are no well-formed message, so that rendering must not repeat them."""
+    sourced: bool
+    """The message remembers its tokens, for they are well formed."""
 
 
 class Policy(Protocol):
@@ -83,14 +83,19 @@ class Machine:
         "records",
         "role",
         "skip",
+        "sources",
         "start",
         "state",
         "text_start",
         "tokens",
     )
 
-    def __init__(self, role: Role | None, policy: Policy, known_tools: frozenset[str]) -> None:
+    def __init__(
+        self, role: Role | None, policy: Policy, known_tools: frozenset[str], sources: bool = True
+    ) -> None:
         self.policy = policy
+        self.sources = sources
+        """Messages remember their tokens."""
         self.known_tools = known_tools
         self.completes = role is not None and role.value == "assistant"
         """Every token comes from the model."""
@@ -119,6 +124,7 @@ class Machine:
         """Text of its content that went out since somebody last cleared this."""
         self.skip = False
         self.mended = False
+        """Its tokens are no well-formed message: rendering must not repeat them."""
         self._built: list[Message] = []
 
     # -- tokens in -----------------------------------------------------------------------------------------
@@ -198,10 +204,9 @@ class Machine:
         """The open message ends: its content before `end`, its terminator, if it has one, before `stop`."""
         self.flush(end, last=True)
         assert self.header is not None
+        sourced = self.sources and not self.mended
         self.records.append(
-            Record(
-                self.header, self.start, self.content.start, end, stop, self.prompted, self.skip, self.mended
-            )
+            Record(self.header, self.start, self.content.start, end, stop, self.prompted, self.skip, sourced)
         )
         if self.events is not None:
             index = len(self.records) - 1

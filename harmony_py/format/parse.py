@@ -84,8 +84,10 @@ class StreamableParser:
         strict: bool = True,
         policy: PolicyName | None = None,
         tools: Iterable[str] | None = None,
+        sources: bool = True,
     ) -> None:
-        self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools)
+        """See `parse`. Without `sources`, messages do not remember their tokens."""
+        self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools, sources)
         self.reset()
 
     @classmethod
@@ -314,16 +316,19 @@ class _Settings(NamedTuple):
     role: Role | None
     policy: PolicyName
     tools: frozenset[str]
+    sources: bool
 
     @classmethod
-    def of(cls, role: Role | str | None, policy: PolicyName, tools: Iterable[str] | None) -> _Settings:
+    def of(
+        cls, role: Role | str | None, policy: PolicyName, tools: Iterable[str] | None, sources: bool = True
+    ) -> _Settings:
         if policy not in _POLICIES:
             raise ValueError(f"policy is one of {', '.join(_POLICIES)}, not {policy!r}")
         known_tools = frozenset([tools] if isinstance(tools, str) else tools or ())
-        return cls(None if role is None else Role(role), policy, known_tools)
+        return cls(None if role is None else Role(role), policy, known_tools, sources)
 
     def machine(self) -> Machine:
-        return Machine(self.role, _POLICIES[self.policy], self.tools)
+        return Machine(self.role, _POLICIES[self.policy], self.tools, self.sources)
 
 
 def _pending(machine: Machine) -> Pending | None:

@@ -70,8 +70,8 @@ def parse_text(
 ) -> ParseResult:
     """The messages in `text`, as `parse` finds them in tokens.
 
-    Spans, diagnostics and sources count the tokens that the text was encoded to, which need not be those the
-    model sampled.
+    Spans and diagnostics count the tokens that the text was encoded to. They need not be those that the model
+    sampled, so the messages do not remember them.
     """
     parser = TextParser(role, markers=markers, policy=policy, tools=tools)
     parser.feed(text)
@@ -95,7 +95,7 @@ class TextParser:
         policy: PolicyName = "recover",
         tools: Iterable[str] | None = None,
     ) -> None:
-        self.parser = StreamableParser(None, role, policy=policy, tools=tools)
+        self.parser = StreamableParser(None, role, policy=policy, tools=tools, sources=False)
         """The parser behind: its properties tell the state."""
         self._splitter = _StrippedSplitter() if markers == "stripped" else _Splitter()
 
@@ -165,7 +165,8 @@ class _Splitter:
         token = _SPELLED.get(found[0])
         segments: list[Segment] = [_PROMPT, CHANNEL] if token is None else [token]
         begun = self._behind_start and found.start() == at
-        if token is None and not begun and not (self._before + self._held[: found.start()]).endswith("to="):
+        before = self._before + self._held[max(0, found.start() - 3) : found.start()]
+        if token is None and not begun and not before.endswith("to="):
             # Of `<|end|><|start|>assistant<|channel|>` some engines leave the last two.
             segments.insert(0, START)
         self._behind_start = token == START
@@ -205,7 +206,7 @@ class _StrippedSplitter(_Splitter):
         return _longest_beginning(self._held[at:], _NEXTS)
 
 
-def _longest_beginning(text: str, names: Iterable[str]) -> int:
+def _longest_beginning(text: str, names: tuple[str, ...]) -> int:
     """The length of the longest end of `text` that one of `names` begins with."""
     most = min(len(text), max(map(len, names)))
     return next((n for n in range(most, 0, -1) if any(name.startswith(text[-n:]) for name in names)), 0)

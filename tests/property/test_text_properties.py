@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -59,7 +60,8 @@ def parsed(pieces: list[str], markers: Markers) -> tuple[Any, ...]:
     plain = [
         e._replace(message=fields(e.message)) if isinstance(e, MessageEnd) else e for e in joined(events)
     ]
-    return plain, parser.diagnostics, [m.source for m in parser.messages], parser.parser.tokens
+    assert all(message.source is None for message in parser.messages)
+    return plain, parser.diagnostics, parser.parser.tokens
 
 
 @pytest.mark.parametrize("markers", ["spelled", "stripped"])
@@ -96,6 +98,16 @@ def test_text_without_markers_is_one_message_byte_for_byte(text: str) -> None:
     content = f"<|channel|>final<|message|>{text}<|return|>"
     if "<|" not in text and "assistant" not in text:
         assert [m.text for m in parse_text(content).messages] == [text]
+
+
+def test_long_text_takes_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        parse_text("<|channel|>analysis<|message|>x" + "assistant<|channel|>final<|message|>x" * count)
+        return time.process_time() - start
+
+    seconds(10)
+    assert seconds(4000) < 35 * max(seconds(400), 0.001)
 
 
 def test_a_strict_text_parser_refuses_what_a_strict_parser_does() -> None:
