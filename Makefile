@@ -27,7 +27,7 @@ $(VENV)/dev: $(VENV)/package
 	@touch $@
 
 demo: $(VENV)/package  ## Build, install into .venv, and show what the package does
-	$(BIN)/python examples/tokenize.py
+	$(BIN)/python examples/show_tokens.py
 
 test: $(VENV)/dev  ## Install what the tests need and run them all
 	$(BIN)/pytest

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import adversarial, sources
+from benchmarks import adversarial, chat, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from benchmarks.sources import Document
 
 MEGABYTE = 1_000_000
-PARAMETER_TYPES = ("string", "number", "boolean")
 NAMES = ("english", "code", "chat", "multilingual", "cjk")
 
 
@@ -93,73 +90,7 @@ def _translations(chosen: Callable[[str], bool]) -> Iterator[str]:
 
 
 def _chat() -> Iterator[str]:
-    """Requests as an OpenAI client sends them, one JSON object a line, of English, code and tool calls."""
-    rng = random.Random(20251121)
-    prose, code = _paragraphs(_english()), _paragraphs(_code())
-    tools = [_tool(rng, next(prose)) for _ in range(40)]
-    while True:
-        messages: list[dict[str, object]] = [{"role": "system", "content": next(prose)}]
-        for _ in range(rng.randrange(1, 5)):
-            messages += _turn(rng, prose, code, tools)
-        yield json.dumps(
-            {"model": "gpt-oss-20b", "messages": messages, "tools": rng.sample(tools, rng.randrange(3))},
-            ensure_ascii=False,
-        )
-
-
-def _paragraphs(texts: Iterator[str]) -> Iterator[str]:
-    for text in texts:
-        lines = text.split("\n")
-        for start in range(0, len(lines), 12):
-            if paragraph := "\n".join(lines[start : start + 12]).strip():
-                yield paragraph
-
-
-def _tool(rng: random.Random, description: str) -> dict[str, object]:
-    words = [word for word in description.lower().split() if word.isalpha()] or ["look", "up"]
-    properties = {
-        f"{word}_{kind}": {"type": kind, "description": " ".join(rng.sample(words, min(6, len(words))))}
-        for word, kind in zip(rng.sample(words, min(3, len(words))), PARAMETER_TYPES, strict=False)
-    }
-    parameters = {"type": "object", "properties": properties, "required": list(properties)[:1]}
-    name = "_".join(words[:2])
-    return {
-        "type": "function",
-        "function": {"name": name, "description": description[:200], "parameters": parameters},
-    }
-
-
-def _turn(
-    rng: random.Random, prose: Iterator[str], code: Iterator[str], tools: list[dict[str, object]]
-) -> list[dict[str, object]]:
-    """What a user asks, perhaps a tool call with its result, and the answer."""
-    question = next(prose).split("\n")[0]
-    turn: list[dict[str, object]] = [{"role": "user", "content": question}]
-    if rng.random() < 0.5:
-        function = rng.choice(tools)["function"]
-        assert isinstance(function, dict)
-        arguments = {
-            name: {"string": question[:40], "number": rng.randrange(10_000), "boolean": rng.random() < 0.5}[
-                schema["type"]
-            ]
-            for name, schema in function["parameters"]["properties"].items()
-        }
-        call_id = f"call_{rng.getrandbits(96):024x}"
-        call = {
-            "id": call_id,
-            "type": "function",
-            "function": {"name": function["name"], "arguments": json.dumps(arguments)},
-        }
-        result = json.dumps(
-            {"rows": [{"id": rng.getrandbits(32), "score": round(rng.random(), 6)} for _ in range(4)]}
-        )
-        turn.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        turn.append({"role": "tool", "tool_call_id": call_id, "content": result})
-    answer = next(prose)
-    if rng.random() < 0.4:
-        answer += f"\n\n```python\n{next(code)}\n```\n"
-    turn.append({"role": "assistant", "content": answer})
-    return turn
+    return chat.requests(_english(), _code())
 
 
 def _is_cjk(language: str) -> bool:

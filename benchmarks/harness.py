@@ -1,4 +1,4 @@
-"""Timing that stands up: interleaved repeats, medians, one process for each thing measured, pinned to a core.
+"""Timing that stands up: interleaved repeats, one process for each thing measured, pinned to a core.
 
 Nothing here knows what is measured; `tokenizer`, `render` and `parse` share it.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -30,25 +29,6 @@ class Seconds(NamedTuple):
     cpu: float
 
 
-class Samples(NamedTuple):
-    """The same thing measured several times."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    @property
-    def best(self) -> float:
-        return min(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """How far the slowest is from the fastest, as a share of the median."""
-        return (max(self.seconds) - min(self.seconds)) / self.median
-
-
 def timed(call: Callable[[], T]) -> tuple[Seconds, T]:
     """Run `call` once, without the garbage collector looking in; freeing the result is the caller's time."""
     gc.collect()
@@ -62,22 +42,6 @@ def timed(call: Callable[[], T]) -> tuple[Seconds, T]:
         if was_enabled:
             gc.enable()
     return Seconds(wall, cpu), result
-
-
-def interleave(
-    calls: Mapping[str, Callable[[], object]], repeats: int, clock: str = "wall"
-) -> dict[str, Samples]:
-    """Time every call `repeats` times, taking turns, so that a busy moment hits all of them alike.
-
-    Each is called once beforehand, unmeasured.
-    """
-    for call in calls.values():
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
-        for name, call in calls.items():
-            seconds[name].append(getattr(timed(call)[0], clock))
-    return {name: Samples(tuple(values)) for name, values in seconds.items()}
 
 
 def pin(cores: int = 1) -> None:

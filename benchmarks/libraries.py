@@ -27,6 +27,8 @@ class Engine(NamedTuple):
     """Where the library counts without making the ids."""
     batch: Callable[[list[str], int], Any] | None = None
     """Many texts on so many threads."""
+    whole_piece: Callable[[str], list[int]] | None = None
+    """Merge without splitting: only asked of the reference, where its splitting fails."""
     flatten: Callable[[Any], Any] = lambda result: array("I", itertools.chain.from_iterable(result))
     """The ids that `batch` returned, one text after another, as a buffer."""
 
@@ -43,18 +45,16 @@ class Library(NamedTuple):
 
 def _ours(harmony_py: Any, folder: Path) -> Engine:
     tokenizer = harmony_py.Tokenizer.o200k_harmony()
-    return Engine(
-        to_list=tokenizer.encode_ordinary,
-        to_array=lambda text: tokenizer.encode_to_numpy(text, disallowed_special=()),
-        decode=tokenizer.decode,
-        count_only=tokenizer.count,
-        batch=lambda texts, threads: tokenizer.encode_ordinary_batch(texts, num_threads=threads),
-    )
+    return _with_tiktokens_methods(tokenizer)._replace(count_only=tokenizer.count)
 
 
 def _tiktoken(tiktoken: Any, folder: Path) -> Engine:
     os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
     encoding = tiktoken.get_encoding("o200k_harmony")
+    return _with_tiktokens_methods(encoding)._replace(whole_piece=encoding._encode_single_piece)
+
+
+def _with_tiktokens_methods(encoding: Any) -> Engine:
     return Engine(
         to_list=encoding.encode_ordinary,
         to_array=lambda text: encoding.encode_to_numpy(text, disallowed_special=()),

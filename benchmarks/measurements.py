@@ -80,7 +80,7 @@ def _ask(job: dict[str, Any], library: str, timeout: float = 120) -> Answer:
 
 
 def right_ids(job: dict[str, Any]) -> list[str]:
-    """The fingerprints that the reference's answer to `job` has."""
+    """The fingerprints of the reference's ids (or counts, or texts) for `job`."""
     digests: list[str] = _ask(job, REFERENCE)["digests"]
     return digests
 
@@ -115,13 +115,12 @@ def encode(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
         halves = plan.halves(corpus)
         texts = list(halves.values())
         right = right_ids(plan.job("reference", texts=texts, whole=False))
-        sizes = {"cold": len(corpus.first.encode()), "fresh": len(corpus.second.encode())}
+        first, second = len(corpus.first.encode()), len(corpus.second.encode())
         for output in plan.outputs:
             answers = gather(plan, plan.job("encode", output=output, **halves))
             for (mode, shown), comparison in tables.items():
                 if shown == output:
-                    size = sizes["cold" if mode == "cold" else "fresh"]
-                    rate = _rate(mode, size, plan.clock)
+                    rate = _rate(mode, first if mode == "cold" else second, plan.clock)
                     comparison.figures.extend(figures(corpus.name, answers, rate, right))
     return list(tables.values())
 
@@ -157,17 +156,19 @@ def short(plan: Plan, chosen: Sequence[Corpus]) -> list[Comparison]:
 
 
 def decode(plan: Plan, corpus: Corpus) -> list[Comparison]:
-    """A list of ids to text: a whole corpus, and ten at a time."""
-    answers = gather(plan, plan.job("decode", **plan.halves(corpus)))
+    """A list of ids to text: a whole half of a corpus, and ten at a time."""
+    job = plan.job("decode", **plan.halves(corpus))
+    answers, right = gather(plan, job), right_ids(job)
+    clock = plan.clock
     whole = Comparison("Decode a list of ids", "million ids/s", True, [])
-    few = Comparison("Decode ten ids", "us a call", False, [])
     whole.figures.extend(
-        figures(corpus.name, answers, lambda answer: answer["tokens"] / 1e6 / answer["seconds"][plan.clock])
+        figures(corpus.name, answers, lambda answer: answer["tokens"] / 1e6 / answer["all"][clock], right)
     )
-    few.figures.extend(
-        figures(corpus.name, answers, lambda answer: answer["few"][plan.clock] / answer["calls"] * 1e6)
+    tens = Comparison("Decode ten ids", "us a call", False, [])
+    tens.figures.extend(
+        figures(corpus.name, answers, lambda answer: answer["tens"][clock] / answer["calls"] * 1e6, right)
     )
-    return [whole, few]
+    return [whole, tens]
 
 
 def count(plan: Plan, corpus: Corpus) -> list[Comparison]:

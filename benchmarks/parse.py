@@ -95,6 +95,7 @@ class Upstream:
             sys.path.insert(0, folder)
         import openai_harmony  # type: ignore[import-untyped]
 
+        self.library = openai_harmony
         self.assistant = openai_harmony.Role.ASSISTANT
         with tempfile.TemporaryDirectory(prefix="harmony-py-bench-") as vocabulary:
             vocab.export(vocabulary)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SUBJECT = "#c2410c"
 RIVALS = ("#1e3a5f", "#3f6f9f", "#79a6c9", "#9aa5b1", "#c5ccd3", "#6b7280", "#dde3e8")
-LOGARITHMIC = 50
+LOGARITHMIC = 200
 """Where the largest value is this many times the smallest, equal steps stand for equal ratios."""
 
 

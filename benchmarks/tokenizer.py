@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("worst", "short", "decode", "count", "threads", "startup", "memory")
 SECTION = "tokenizer"
+"""The part of a document that the tables go into."""
 PLOTTED = ("Unseen text, ", "Worst cases")
 SHORT_CORPORA = ("english", "chat", "multilingual")
 QUICK_MEGABYTES = 2.0
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         write_json(options.json, {"environment": heading, "comparisons": [_plain(c) for c in comparisons]})
     if options.plot:
-        plots.draw(options.plot, [c for c in comparisons if c.title.startswith(PLOTTED)], heading)
+        plotted = [comparison for comparison in comparisons if comparison.title.startswith(PLOTTED)]
+        plots.draw(options.plot, plotted or comparisons, heading)
     if options.document:
         replace_section(options.document, SECTION, "\n\n".join(said))
     return 0
@@ -119,7 +121,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--output", type=_outputs, default=("list", "array"), help="list, array or list,array"
     )
     parser.add_argument("--repeats", type=int, help="processes for each library and case (3, quick 2)")
-    parser.add_argument("--corpus", type=_named_path, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument(
+        "--corpus",
+        type=_named_path,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a text of your own",
+    )
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread"
     )
@@ -148,9 +157,8 @@ def _known() -> str:
 
 
 def _known_libraries() -> str:
-    return (
-        f"any of: {', '.join(LIBRARIES)}; left out unless named: {', '.join(LIBRARIES.keys() - set(DEFAULT))}"
-    )
+    on_request = ", ".join(name for name in LIBRARIES if name not in DEFAULT)
+    return f"any of: {', '.join(LIBRARIES)}; unless named without {on_request}, quick without tokenizers"
 
 
 def _names(value: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
+from harmony_py.chat.arguments import Arguments, parse_arguments
 from harmony_py.chat.content import AnyContent, Content, DeveloperContent, SystemContent, TextContent
 
 if TYPE_CHECKING:
@@ -22,16 +23,13 @@ EVERYONE = "all"
 
 
 class Role(str, Enum):
-    """Who speaks. A `Role` equals its name, and hashes like it."""
+    """Who speaks. A `Role` equals its name."""
 
     USER = "user"
     ASSISTANT = "assistant"
     SYSTEM = "system"
     DEVELOPER = "developer"
     TOOL = "tool"
-
-    # Equal objects must hash alike; and an enum's own hash is a Python call, paid in every look-up.
-    __hash__ = str.__hash__
 
     @classmethod
     def _missing_(cls, value: object) -> Role:
@@ -126,6 +124,10 @@ class Message(BaseModel):
         """Whether the assistant addresses a tool here: a recipient that is neither everyone nor a role."""
         return self.author.role == Role.ASSISTANT and _names_tool(self.recipient)
 
+    def arguments(self, *, repair: bool = False, only_parameter: str | None = None) -> Arguments:
+        """The JSON object that a call passes, or `ArgumentsError`; see `parse_arguments` for repairs."""
+        return parse_arguments(self.text, repair=repair, only_parameter=only_parameter)
+
     @property
     def namespace(self) -> str | None:
         """`functions` in a call to, or a result of, `functions.f`; None for a bare `python`."""
@@ -196,11 +198,12 @@ class Message(BaseModel):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The message whose `to_dict` is `data`; content may be a plain string, unknown keys are ignored."""
+        author = Author(role=Role(data["role"]), name=data.get("name"))
         content = data["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
         return cls(
-            author=Author(role=Role(data["role"]), name=data.get("name")),
+            author=author,
             content=[_content_from_dict(part) for part in content],
             channel=data.get("channel"),
             recipient=data.get("recipient"),

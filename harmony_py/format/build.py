@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_message(record: Record, tokens: list[int]) -> Message:
-    """The message a record stands for. It remembers its ids unless they are not well formed."""
+    """The message a record stands for."""
     header = record.header
     text = to_text(tokens[record.body : record.end])
     if record.skip:
@@ -34,7 +34,7 @@ def build_message(record: Record, tokens: list[int]) -> Message:
         },
         _NO_SOURCE.copy(),
     )
-    if not record.mended:
+    if record.sourced:
         message.attach_source(_source(record, tokens))
     return message
 

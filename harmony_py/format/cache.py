@@ -45,7 +45,7 @@ class Cache:
         return entry
 
     def get_recent(self, keys: list[Key | None]) -> list[Entry | None]:
-        """The entries of the young generation: all in one go, as most renders find almost everything there."""
+        """The entries of the young generation, where most renders find almost everything, in one go."""
         try:
             return list(map(self._young.get, keys))
         except TypeError:  # a field that no message may have made a key that has no hash
@@ -60,7 +60,7 @@ class Cache:
         self._young[key] = entry
         self._size += size
 
-    def __len__(self) -> int:
+    def held(self) -> int:
         """Tokens held, at most the maximum."""
         entries = {**self._old, **self._young}
         return sum(len(entry.tokens) for entry in entries.values())

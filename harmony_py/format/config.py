@@ -28,7 +28,8 @@ class RenderConfig:
     """Write parsed messages anew, not with the ids they were parsed from."""
     quirks: bool = False
     """Do as `openai-harmony` 0.0.8 where it should not: a message to `all` ends like a call, a call on the
-    final channel ends in training with `<|return|>`, and a content type may stand where a recipient would."""
+    final channel ends in training with `<|return|>`, a content type is written where it reads back as a
+    recipient, and `<|constrain|> json` keeps its space."""
 
 
 UPSTREAM = RenderConfig(analysis="upstream", schema_style="upstream", canonicalize=True, quirks=True)

@@ -56,13 +56,13 @@ class HarmonyEncoding:
     ) -> list[int]:
         """One message. A conversation is its messages, one after the other, but for what a system message
         says of function tools: that it takes from the conversation."""
-        return self._renderer(config).message(message, conversation_has_function_tools)
+        return self.renderer(config).message(message, conversation_has_function_tools)
 
     def render_conversation(
         self, conversation: Conversation | Sequence[Message], config: RenderConfig | None = None
     ) -> list[int]:
         """All messages but the old thoughts that the configuration leaves out."""
-        return self._renderer(config).conversation(conversation, None, training=False)
+        return self.renderer(config).conversation(conversation, None, training=False)
 
     def render_conversation_for_completion(
         self,
@@ -71,13 +71,13 @@ class HarmonyEncoding:
         config: RenderConfig | None = None,
     ) -> list[int]:
         """The prompt for the next message: the conversation and the beginning of a header."""
-        return self._renderer(config).conversation(conversation, next_turn_role, training=False)
+        return self.renderer(config).conversation(conversation, next_turn_role, training=False)
 
     def render_conversation_for_training(
         self, conversation: Conversation | Sequence[Message], config: RenderConfig | None = None
     ) -> list[int]:
         """A training sample. The last turn keeps its thoughts; an answer at the end ends in `<|return|>`."""
-        return self._renderer(config).conversation(conversation, None, training=True)
+        return self.renderer(config).conversation(conversation, None, training=True)
 
     def render_detailed(
         self,
@@ -92,9 +92,10 @@ class HarmonyEncoding:
 
         `loss_channels` limits the loss to messages on these channels; None among them: on no channel.
         """
-        return self._renderer(config).detailed(conversation, next_turn_role, training, loss_channels)
+        return self.renderer(config).detailed(conversation, next_turn_role, training, loss_channels)
 
-    def _renderer(self, config: RenderConfig | None) -> Renderer:
+    def renderer(self, config: RenderConfig | None = None) -> Renderer:
+        """What renders the way `config` says."""
         config = config or self.config
         renderer = self._renderers.get(config)
         if renderer is None:

@@ -67,7 +67,7 @@ CODES: dict[str, str] = {
     "missing_end": "the next message began before this one had ended",
     "missing_header": "text without any header became a message without a channel",
     "missing_message": "a header without `<|message|>`; what followed its last field became the content",
-    "missing_role": "a header without a role; the role of the message before, or the assistant's, was taken",
+    "missing_role": "a header without a role; the assistant's was taken",
     "missing_start": "a header without `<|start|>`",
     "noise": "tokens that belong to no message",
     "repeated_channel": "several channel markers; the last one that names a known channel counts",

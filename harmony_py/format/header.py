@@ -157,8 +157,8 @@ def _take_channel(text: str) -> tuple[str, str | None, str]:
     if not channel:
         raise HeaderError("channel marker present but no channel value found in header")
     # A marker that says the same again is a stutter of the models' and changes nothing.
-    stutter = f"{CHANNEL_MARK}{re.escape(channel)}(?=[{SPACE}<{MARKS}]|$)"
-    return text[: found.start()], channel, re.sub(stutter, "", text)
+    rest = _CHANNEL_VALUE.sub(lambda again: "" if again[1] == channel else again[0], text)
+    return text[: found.start()], channel, rest
 
 
 def _take_author(words: list[str], known_tools: frozenset[str]) -> tuple[Role, str | None]:
@@ -171,7 +171,8 @@ def _take_author(words: list[str], known_tools: frozenset[str]) -> tuple[Role, s
     head, colon, name = word.partition(":")
     if colon and name and head in ROLES:
         return ROLES[head], name
-    if words or "." in word or word in BUILT_IN_TOOLS or word in known_tools:
+    names_tool = "." in word or word in BUILT_IN_TOOLS or word in known_tools
+    if words or (names_tool and not _MARK.search(word)):
         return Role.TOOL, word
     raise HeaderError(f"Unknown role: {spell(word)}")
 

@@ -39,8 +39,8 @@ class Record(NamedTuple):
     """The tokens continue a prompt's `<|start|>` and role, which are not among them."""
     skip: bool
     """The content begins with a space that only separates it from the header."""
-    mended: bool
-    """The tokens are no well-formed message, so that rendering must not repeat them."""
+    sourced: bool
+    """The message remembers its tokens, for they are well formed."""
 
 
 class Policy(Protocol):
@@ -72,6 +72,7 @@ class Machine:
         "diagnostics",
         "events",
         "flowing",
+        "fresh",
         "head",
         "header",
         "held",
@@ -82,14 +83,19 @@ class Machine:
         "records",
         "role",
         "skip",
+        "sources",
         "start",
         "state",
         "text_start",
         "tokens",
     )
 
-    def __init__(self, role: Role | None, policy: Policy, known_tools: frozenset[str]) -> None:
+    def __init__(
+        self, role: Role | None, policy: Policy, known_tools: frozenset[str], sources: bool = True
+    ) -> None:
         self.policy = policy
+        self.sources = sources
+        """Messages remember their tokens."""
         self.known_tools = known_tools
         self.completes = role is not None and role.value == "assistant"
         """Every token comes from the model."""
@@ -114,14 +120,18 @@ class Machine:
         """Where the text of its header begins: behind `<|start|>`, if there is one."""
         self.header: Header | None = None
         self.content = TextStream(0)
+        self.fresh = ""
+        """Text of its content that went out since somebody last cleared this."""
         self.skip = False
         self.mended = False
+        """Its tokens are no well-formed message: rendering must not repeat them."""
         self._built: list[Message] = []
 
     # -- tokens in -----------------------------------------------------------------------------------------
 
     def feed(self, tokens: Iterable[int]) -> None:
         ids, controls = scan(tokens, any_size=self.policy.any_id)
+        self.fresh = ""
         at = 0
         for position in controls:
             if position > at:
@@ -129,7 +139,7 @@ class Machine:
             self.control(ids[position])
             at = position + 1
         if at < len(ids):
-            self.text(ids[at:])
+            self.text(ids[at:] if at else ids)
         self.flush(self.shown_end())
 
     def text(self, ids: list[int]) -> None:
@@ -147,6 +157,7 @@ class Machine:
             if token == START and len(self.tokens) == 1:
                 # A completion that repeats the end of its prompt: what the tokens say themselves counts.
                 self.open_header(0)
+                self.completes = False
             else:
                 self.policy.unexpected(self, token)
         elif token == MESSAGE:
@@ -184,6 +195,7 @@ class Machine:
         self.role = None
         self.header = header
         self.content = TextStream(body)
+        self.fresh = ""
         self.skip = skip
         if self.events is not None:
             self.events.append(MessageStart(len(self.records), header))
@@ -192,10 +204,9 @@ class Machine:
         """The open message ends: its content before `end`, its terminator, if it has one, before `stop`."""
         self.flush(end, last=True)
         assert self.header is not None
+        sourced = self.sources and not self.mended
         self.records.append(
-            Record(
-                self.header, self.start, self.content.start, end, stop, self.prompted, self.skip, self.mended
-            )
+            Record(self.header, self.start, self.content.start, end, stop, self.prompted, self.skip, sourced)
         )
         if self.events is not None:
             index = len(self.records) - 1
@@ -238,6 +249,7 @@ class Machine:
         if self.skip and fresh:
             text = text[1:]
         if text:
+            self.fresh += text
             self.events.append(ContentDelta(len(self.records), text))
 
     def report(self, code: str, start: int, end: int | None = None, detail: str = "") -> None:

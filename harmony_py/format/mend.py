@@ -157,7 +157,7 @@ def _take_recipient(text: str, repairs: Repairs) -> tuple[str, str | None]:
 
 
 _DOUBTFUL_RECIPIENT: Final = re.compile(
-    rf"|.*\.|.*[\"'`,;].*|(?:{_ANY_ROLE})(?:to=.*|(?:{_ANY_ROLE})+)", re.DOTALL
+    rf"|{_ANY_CHANNEL}|.*\.|.*[\"'`,;].*|(?:{_ANY_ROLE})(?:to=.*|(?:{_ANY_ROLE})+)", re.DOTALL
 )
 
 
@@ -217,10 +217,11 @@ def nearest_tool(recipient: str, known_tools: Iterable[str]) -> str:
         namesakes = [tool for tool in known if tool.rpartition(".")[2] == name.removeprefix("functions.")]
         if len(namesakes) == 1:
             return namesakes[0]
-        name, cut = _GLUED_SUFFIX.subn("", name.rstrip("."))
-        if not cut:
-            return recipient
-    return name or recipient
+        shorter = _GLUED_SUFFIX.sub("", name.rstrip("."))
+        if shorter == name:
+            break
+        name = shorter
+    return name if name in known else recipient
 
 
 # -- headers that no `<|message|>` closed -----------------------------------------------------------------
@@ -257,7 +258,24 @@ def split(texts: list[str]) -> Split | None:
         length += len(piece)
         if _KNOWN_HEADER.fullmatch(text, 0, length):
             body = i
+    if texts[body : body + 1] == [CHANNEL_MARK]:
+        body = _misspelt_channel_end(texts, body)
     rest = next((piece for piece in texts[body:] if piece), "")
     if not rest or is_mark(rest):
         return None
     return Split(body, skip=body > 0 and rest.startswith(" "))
+
+
+def _misspelt_channel_end(texts: list[str], marker: int) -> int:
+    """Where the channel ends whose marker stands at `marker`, if its first word comes close to a known one;
+    else `marker`."""
+    word = ""
+    for i, piece in enumerate(texts[marker + 1 : marker + 1 + _LONGEST_CHANNEL], marker + 1):
+        if piece[:1].isspace():
+            return i if _nearest_channel(word) else marker
+        word += piece
+    return marker
+
+
+_LONGEST_CHANNEL: Final = 8
+"""In tokens."""

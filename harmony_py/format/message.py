@@ -64,25 +64,27 @@ class MessageRenderer:
 
         `has_function_tools` says that there are such tools even if none of these messages defines one.
         """
-        known = self._known(messages)
+        keys = [text_key(message) for message in messages]
+        known = self._known(messages, keys)
         missing = [position for position, entry in enumerate(known) if entry is None]
         has_function_tools = has_function_tools or any(defines_functions(messages[i]) for i in missing)
+        guard = Guard(self._config.on_invalid, as_upstream=self._config.quirks)
         drafts = []
         for position in missing:
             message = messages[position]
-            key = hashable(text_key(message) or settings_key(message, has_function_tools))
+            key = hashable(keys[position] or settings_key(message, has_function_tools))
             known[position] = self._cache.get(key)
             if known[position] is None:
-                guard = Guard(self._config.on_invalid, places[position], any_content_type=self._config.quirks)
+                guard.index = places[position]
                 drafts.append(self._draft(position, key, message, guard, has_function_tools))
         for draft, entry in zip(drafts, self._encoded(drafts), strict=True):
             self._cache.put(draft.key, entry)
             known[draft.position] = entry
         return known  # type: ignore[return-value]  # every gap is filled
 
-    def _known(self, messages: Sequence[Message]) -> list[Entry | None]:
+    def _known(self, messages: Sequence[Message], keys: list[Key | None]) -> list[Entry | None]:
         """The entries of parsed messages, and of messages of text that were rendered of late."""
-        known = self._cache.get_recent([text_key(message) for message in messages])
+        known = self._cache.get_recent(keys)
         if not self._config.canonicalize:
             for position, message in enumerate(messages):
                 if message.has_source and (entry := _from_source(message)):
@@ -106,8 +108,9 @@ class MessageRenderer:
             if isinstance(part, TextContent):
                 content.append(guard.text(part.text, f"content[{place}].text"))
             else:
-                text = self._settings_text(part, head.role, guard, has_function_tools)
-                content.append(guard.text(text, f"content[{place}]"))
+                field = f"content[{place}]"
+                text = self._settings_text(part, head.role, guard, field, has_function_tools)
+                content.append(guard.text(text, field))
         return _Draft(position, key, head, content)
 
     def _head(self, message: Message, guard: Guard) -> _Head:
@@ -118,10 +121,12 @@ class MessageRenderer:
         is_call = header.role is Role.ASSISTANT and addressed is not None
         return _Head(header.role, write(header), CALL if is_call else END)
 
-    def _settings_text(self, part: Any, role: Role, guard: Guard, has_function_tools: bool) -> str:
+    def _settings_text(
+        self, part: Any, role: Role, guard: Guard, field: str, has_function_tools: bool
+    ) -> str:
         style = self._config.schema_style
         if not isinstance(part, SystemContent | DeveloperContent):
-            guard.refuse(f"expected text or settings, not {type(part).__name__}", "content")
+            guard.refuse(f"expected text or settings, not {type(part).__name__}", field)
         try:
             if isinstance(part, SystemContent):
                 return system_text(guard.settings(part, role), style, has_function_tools)
@@ -129,7 +134,7 @@ class MessageRenderer:
         except RenderError:
             raise
         except (AttributeError, TypeError, ValueError) as error:  # a field that was assigned a wrong type
-            guard.refuse(str(error), "content")
+            guard.refuse(str(error), field)
 
     def _encoded(self, drafts: list[_Draft]) -> list[Entry]:
         segments: list[Segment] = []

@@ -6,9 +6,10 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harmony_py.chat.messages import Role
-from harmony_py.format.decode import FIRST_CONTROL
+from harmony_py.format.decode import FIRST_CONTROL, scan
 from harmony_py.format.events import ContentDelta
 from harmony_py.format.grammar import TABLE, State, StreamState
+from harmony_py.format.header import Header, HeaderError, read
 from harmony_py.format.machine import Machine, Policy
 from harmony_py.format.recover import Recover
 from harmony_py.format.strict import Strict
@@ -33,8 +34,8 @@ class Pending(NamedTuple):
     start: int
     """Index of its first token."""
     tokens: tuple[int, ...]
-    role: Role | None
-    """The role the header was known to have before it began; the tokens may hold another."""
+    header: Header | None
+    """What it says so far; None if it makes no sense yet."""
 
 
 class ParseResult(NamedTuple):
@@ -83,8 +84,10 @@ class StreamableParser:
         strict: bool = True,
         policy: PolicyName | None = None,
         tools: Iterable[str] | None = None,
+        sources: bool = True,
     ) -> None:
-        self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools)
+        """See `parse`. Without `sources`, messages do not remember their tokens."""
+        self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools, sources)
         self.reset()
 
     @classmethod
@@ -102,7 +105,7 @@ class StreamableParser:
         A prompt that holds no `<|start|>` is what follows one and the assistant's role. Messages that are
         complete in the prompt are not reported.
         """
-        ids = list(prompt)
+        ids, _ = scan(prompt, any_size=True)
         begin = next((i for i in range(len(ids) - 1, -1, -1) if ids[i] == START), None)
         role = Role.ASSISTANT if begin is None else None
         parser = cls(encoding, role, strict=strict, policy=policy, tools=tools)
@@ -183,9 +186,7 @@ class StreamableParser:
         finally:
             machine.events = None
         if machine.header is not None:
-            current = len(machine.records)
-            texts = [e.text for e in events if type(e) is ContentDelta and e.message_index == current]
-            self._delta, self._delta_at = "".join(texts) or None, len(machine.tokens)
+            self._delta, self._delta_at = machine.fresh or None, len(machine.tokens)
         return events
 
     def _take(self, tokens: Iterable[int]) -> None:
@@ -286,7 +287,12 @@ class StreamableParser:
             data["header_tokens"] = machine.tokens[machine.head :]
         return data
 
-    # -- what recovery adds --------------------------------------------------------------------------------
+    # -- what they lack ------------------------------------------------------------------------------------
+
+    @property
+    def grammar_state(self) -> State:
+        """Where the grammar's table is: `legal_control_tokens` of it may come next."""
+        return self._machine.state
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -310,18 +316,26 @@ class _Settings(NamedTuple):
     role: Role | None
     policy: PolicyName
     tools: frozenset[str]
+    sources: bool
 
     @classmethod
-    def of(cls, role: Role | str | None, policy: PolicyName, tools: Iterable[str] | None) -> _Settings:
+    def of(
+        cls, role: Role | str | None, policy: PolicyName, tools: Iterable[str] | None, sources: bool = True
+    ) -> _Settings:
         if policy not in _POLICIES:
             raise ValueError(f"policy is one of {', '.join(_POLICIES)}, not {policy!r}")
-        return cls(None if role is None else Role(role), policy, frozenset(tools or ()))
+        known_tools = frozenset([tools] if isinstance(tools, str) else tools or ())
+        return cls(None if role is None else Role(role), policy, known_tools, sources)
 
     def machine(self) -> Machine:
-        return Machine(self.role, _POLICIES[self.policy], self.tools)
+        return Machine(self.role, _POLICIES[self.policy], self.tools, self.sources)
 
 
 def _pending(machine: Machine) -> Pending | None:
     if machine.state is State.BETWEEN or machine.header is not None:
         return None
-    return Pending(machine.start, tuple(machine.tokens[machine.start :]), machine.role)
+    try:
+        header = read(tuple(machine.tokens[machine.head :]), machine.role, machine.known_tools)
+    except HeaderError:
+        header = None
+    return Pending(machine.start, tuple(machine.tokens[machine.start :]), header)

@@ -33,7 +33,7 @@ _LONGEST_STRAY_HEADER: Final = 24
 """In tokens: how much text between messages can be the beginning of a header without `<|start|>`."""
 
 _STRAY_HEADER: Final = re.compile(
-    rf"\s*({'|'.join(header.ROLES)})?\s*(?:{'|'.join(CHANNELS)})?\s*(?:to=\S*)?\s*"
+    rf"({'|'.join(header.ROLES)})?\s{{0,2}}(?:{'|'.join(CHANNELS)})?\s{{0,2}}(?:to=\S*)?"
 )
 
 _ENDS: Final = STOP_TOKENS | {END_OF_TEXT}
@@ -77,7 +77,9 @@ class Recover:
             _release(machine)
             machine.close(here, here)
         elif machine.state is State.BETWEEN:
-            _close_stray_text(machine, here)
+            if not _close_stray_text(machine, here):
+                machine.report("noise", machine.text_start, here)
+                machine.text_start = here
         elif not is_prompt(machine):
             # A header that lacks nothing but its end stays pending.
             _close_without_message(machine, here, here)
@@ -98,7 +100,7 @@ def _between(machine: Machine, token: int) -> None:
         else:
             machine.state = TABLE[State.ROLE].next[token]
     elif token not in _ENDS or not _close_stray_text(machine, at):
-        machine.report("noise", at)
+        machine.report("noise", machine.text_start, at + 1)
         machine.text_start = at + 1
 
 
@@ -106,25 +108,20 @@ def _stray_header_role(run: list[int]) -> Role | None:
     """The role of the header that text between messages begins; None if it begins none."""
     if not run or len(run) > _LONGEST_STRAY_HEADER:
         return None
-    found = _STRAY_HEADER.fullmatch(to_text(run))
+    found = _STRAY_HEADER.fullmatch(to_text(run).strip())
     return found and Role(found[1] or Role.ASSISTANT)
 
 
 def _close_stray_text(machine: Machine, end: int) -> bool:
-    """Text between messages is over. After an `<|end|>` it was a message that lacks its header, and True is
-    returned; anywhere else, it was noise."""
+    """Text between messages is over. Behind an `<|end|>` it was a message that lacks its header; False where
+    it was nothing but noise."""
     start = machine.text_start
-    if start == end:
-        return False
     previous = machine.records[-1] if machine.records else None
     ended = previous is not None and previous.stop == start and machine.tokens[start - 1] == END
-    if ended and not to_text(machine.tokens[start:end]).isspace():
-        machine.open_header(start, Role.ASSISTANT)
-        _close_without_message(machine, end, len(machine.tokens))
-        return True
-    machine.report("noise", start, end)
-    machine.text_start = end
-    return False
+    if not ended or not to_text(machine.tokens[start:end]).strip():
+        return False
+    machine.open_header(start, Role.ASSISTANT)
+    return _close_without_message(machine, end, len(machine.tokens))
 
 
 # -- in a header -------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Rendered(NamedTuple):
     that too."""
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """The messages that are written down: their indices, they themselves, their entries."""
 
     indices: Sequence[int]
@@ -58,18 +58,18 @@ class Renderer:
     def __init__(self, tokenizer: Tokenizer, config: RenderConfig, cache_tokens: int) -> None:
         self._config = config
         self._messages = MessageRenderer(tokenizer, config, cache_tokens)
-        self._prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
+        self.prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
 
     def message(self, message: Message, has_function_tools: bool) -> list[int]:
         """The tokens of one message on its own."""
         entries = self._messages.entries(_checked([message]), [None], has_function_tools)
-        return self._joined(_Kept([0], [message], entries), None, training=False)
+        return self._joined(Kept([0], [message], entries), None, training=False)
 
     def conversation(
         self, conversation: Conversation | Sequence[Message], next_role: Role | None, training: bool
     ) -> list[int]:
         """The tokens of a conversation, and with `next_role` the beginning of that role's message."""
-        return self._joined(self._kept(conversation), next_role, training)
+        return self._joined(self.kept(conversation), next_role, training)
 
     def detailed(
         self,
@@ -79,7 +79,7 @@ class Renderer:
         loss_channels: Collection[str | None] | None,
     ) -> Rendered:
         """The same, and what each token is. Without `loss_channels` the loss is on every channel."""
-        kept = self._kept(conversation)
+        kept = self.kept(conversation)
         tokens = self._joined(kept, next_role, training)
         spans: list[RenderedSpan] = []
         mask: list[bool] = []
@@ -96,24 +96,25 @@ class Renderer:
             mask += [False] * (len(tokens) - len(mask))
         return Rendered(tokens, spans, mask)
 
-    def _kept(self, conversation: Conversation | Sequence[Message]) -> _Kept:
+    def kept(self, conversation: Conversation | Sequence[Message]) -> Kept:
+        """The messages that the policy keeps, and their entries."""
         messages = _checked(conversation)
         gone = frozenset(dropped(messages, self._config.analysis))
         if not gone:
             indices: Sequence[int] = range(len(messages))
-            return _Kept(indices, messages, self._messages.entries(messages, indices))
+            return Kept(indices, messages, self._messages.entries(messages, indices))
         indices = [index for index in range(len(messages)) if index not in gone]
         kept = [messages[index] for index in indices]
         # What is left out still counts here: the tools it defines may be called.
         tools_gone = any(defines_functions(messages[index]) for index in gone)
-        return _Kept(indices, kept, self._messages.entries(kept, indices, tools_gone))
+        return Kept(indices, kept, self._messages.entries(kept, indices, tools_gone))
 
-    def _joined(self, kept: _Kept, next_role: Role | None, training: bool) -> list[int]:
+    def _joined(self, kept: Kept, next_role: Role | None, training: bool) -> list[int]:
         tokens: list[int] = []
         for entry in kept.entries:
             tokens += entry.tokens
         if next_role is not None:
-            tokens += self._prompts[Role(next_role)]
+            tokens += self.prompts[Role(next_role)]
         elif kept.messages and self._returns(kept.messages[-1], tokens[-1], training):
             tokens[-1] = RETURN
         return tokens

@@ -54,11 +54,11 @@ def developer_text(content: DeveloperContent, style: SchemaStyle) -> str:
 
 def defines_functions(message: Message) -> bool:
     """Whether a system message must say where calls to this message's functions go."""
-    parts = message.content if isinstance(message.content, list) else []
-    namespaces = [
-        part.tools.get(FUNCTIONS) for part in parts if isinstance(part, DeveloperContent) and part.tools
-    ]
-    return any(namespace is not None and namespace.tools for namespace in namespaces)
+    for part in message.content if isinstance(message.content, list) else ():
+        namespace = part.tools and part.tools.get(FUNCTIONS) if isinstance(part, DeveloperContent) else None
+        if namespace and namespace.tools:
+            return True
+    return False
 
 
 def _tools(namespaces: Mapping[str, ToolNamespaceConfig] | None, style: SchemaStyle) -> list[str]:

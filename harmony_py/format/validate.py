@@ -34,12 +34,13 @@ _Settings = TypeVar("_Settings", SystemContent, DeveloperContent)
 
 
 class Guard:
-    """Checks one message. What is wrong is an error, or is put right when `on_invalid` says so."""
+    """Checks messages. What is wrong is an error, or is put right when `on_invalid` says so."""
 
-    def __init__(self, on_invalid: OnInvalid, index: int | None, *, any_content_type: bool = False) -> None:
+    def __init__(self, on_invalid: OnInvalid, *, as_upstream: bool = False) -> None:
         self._escapes = on_invalid == "escape"
-        self._index = index
-        self._any_content_type = any_content_type
+        self._as_upstream = as_upstream
+        self.index: int | None = None
+        """Where in its conversation the message stands that is checked next: for the error."""
 
     def header(self, message: Message, style: HeaderStyle) -> Header:
         """The fields of the message's header, each safe to write."""
@@ -66,8 +67,10 @@ class Guard:
             self.refuse(f"{kind} may only appear in {place}", "content")
         if not content.tools:
             return content
-        tools = {key: self._namespace(namespace, key) for key, namespace in content.tools.items()}
-        return content.model_copy(update={"tools": tools})
+        tools = {
+            key: self._namespace(namespace, f"tools[{key!r}]") for key, namespace in content.tools.items()
+        }
+        return content.model_copy(update={"tools": tools}) if self._escapes else content
 
     def text(self, text: str, field: str) -> str:
         """`text`, if it can be encoded."""
@@ -82,15 +85,15 @@ class Guard:
                 self.refuse("a lone surrogate, which no encoding can express", field)
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def _namespace(self, namespace: ToolNamespaceConfig, key: str) -> ToolNamespaceConfig:
-        place = f"tools[{key!r}]"
+    def _namespace(self, namespace: ToolNamespaceConfig, place: str) -> ToolNamespaceConfig:
+        name = self._word(namespace.name, f"{place}.name")
+        names = [self._word(tool.name, f"{place}.tools[{i}].name") for i, tool in enumerate(namespace.tools)]
+        if not self._escapes:
+            return namespace
         tools = [
-            tool.model_copy(update={"name": self._word(tool.name, f"{place}.tools[{i}].name")})
-            for i, tool in enumerate(namespace.tools)
+            tool.model_copy(update={"name": name}) for tool, name in zip(namespace.tools, names, strict=True)
         ]
-        return namespace.model_copy(
-            update={"name": self._word(namespace.name, f"{place}.name"), "tools": tools}
-        )
+        return namespace.model_copy(update={"name": name, "tools": tools})
 
     # -- words ---------------------------------------------------------------------------------------------
 
@@ -110,18 +113,15 @@ class Guard:
     def _content_type(self, content_type: str | None, alone: bool) -> str | None:
         if not isinstance(content_type, str) or not content_type.startswith(_CONSTRAIN):
             word = self._word(content_type, "content_type", _problem_with_type)
-            if word is None or word in BARE_CONTENT_TYPES or not alone or self._any_content_type:
+            if word is None or word in BARE_CONTENT_TYPES or not alone or self._as_upstream:
                 return word
             if not self._escapes:
                 self.refuse(f"{word!r} would be read as a recipient, for want of one", "content_type")
             return _CONSTRAIN + word
-        # `<|constrain|> json` stands in the format's documentation, and harms nothing.
+        # The format's documentation has `<|constrain|> json`, which no parser takes: the space goes.
         word = content_type.removeprefix(_CONSTRAIN).lstrip(" ")
-        return (
-            content_type.removesuffix(word) + (self._word(word, "content_type") or "")
-            if word
-            else content_type
-        )
+        marker = content_type.removesuffix(word) if self._as_upstream else _CONSTRAIN
+        return f"{marker}{self._word(word, 'content_type')}" if word else marker
 
     def _word(
         self, word: str | None, field: str, problem_with: Callable[[str], str | None] | None = None
@@ -139,7 +139,7 @@ class Guard:
         return "_" + escaped if problem_with and problem_with(escaped) else escaped
 
     def refuse(self, problem: str, field: str) -> NoReturn:
-        raise RenderError(problem, self._index, field)
+        raise RenderError(problem, self.index, field)
 
 
 def _problem_with_word(word: str) -> str | None:

@@ -1,13 +1,14 @@
 //! Encoding text that only grows: the ids that no continuation can change, as soon as they are known.
 
 use crate::{
+    classes::{self, LINE_BREAK, SPACE},
     pretokenize::scalar,
     tokenizer::Tokenizer,
     utf8::{Text, Transcoder},
 };
 
 /// Text held back, up to this many bytes, is looked at again at every addition.
-const SMALL: usize = 1024;
+const SMALL: usize = 1 << 13;
 
 /// Code units that `truncate` looks at in one go.
 const CHUNK: usize = 1 << 12;
@@ -33,7 +34,7 @@ impl Incremental {
         self.pending.drain(..settled);
         // One endless piece that grows by a character at a time must not be scanned at each of them.
         let held = self.pending.len();
-        self.look_at = if held < SMALL { 0 } else { held + held / 2 };
+        self.look_at = if held < SMALL { 0 } else { held + held / 8 };
     }
 
     /// The text ends here: appends the remaining ids and is new again.
@@ -43,19 +44,33 @@ impl Incremental {
     }
 }
 
-/// Length of the pieces at the start of `text` that stay the same whatever follows it: all but two.
+/// Length of a start of `text` whose pieces are the same whatever follows it, nothing included: all of the
+/// text's pieces but the last two, and white space before those.
 ///
 /// A piece can depend on what follows the text only if finding its end has read the text to its end.
 /// Behind its own end, a scan reads: the rest of a run of capitals (one piece), a contraction that lacks
 /// letters (one piece), white space behind the last line break (one piece). Otherwise it stops at the
 /// first character that does not belong to the piece. So such a piece is the last or the last but one.
+///
+/// And a piece can depend on a cut behind it only if it is white space, which leaves its last character to
+/// what follows if something does: `"  1"` is three pieces, `"  "` is one.
 pub fn settled_len(text: &str) -> usize {
     let (mut settled, mut last_but_one, mut at) = (0, 0, 0);
     while at < text.len() {
-        (settled, last_but_one) = (last_but_one, at);
+        if ends_with_its_pieces(&text[..last_but_one]) {
+            settled = last_but_one;
+        }
+        last_but_one = at;
         at = scalar::piece_end(text, at);
     }
     settled
+}
+
+fn ends_with_its_pieces(text: &str) -> bool {
+    text.chars().next_back().is_some_and(|last| {
+        let class = classes::of(last as u32);
+        class & SPACE == 0 || class & LINE_BREAK != 0
+    })
 }
 
 impl Tokenizer {
@@ -113,7 +128,9 @@ mod tests {
             let part = |power: u32| parts[first / parts.len().pow(power) % parts.len()];
             let text: String = (0..4).map(part).collect();
             let settled = settled_len(&text);
+            let alone = pieces(&text[..settled]);
             let kept: Vec<usize> = pieces(&text).into_iter().filter(|&end| end <= settled).collect();
+            assert_eq!(alone, kept, "{text:?}");
             for (a, b) in parts.iter().flat_map(|a| parts.iter().map(move |b| (a, b))) {
                 let longer = pieces(&format!("{text}{a}{b}"));
                 assert_eq!(longer[..kept.len()], kept, "{text:?} + {a:?} + {b:?}");

@@ -7,7 +7,7 @@ mod text;
 
 use crate::{
     classes,
-    special::{Names, Policy, Refused, SpecialTokens},
+    special::{Policy, Refused, SpecialTokens},
     threads::Batch,
     tokenizer::Tokenizer,
     unstable,
@@ -93,8 +93,7 @@ impl Core {
         text: &Bound<'py, PyAny>,
         num_threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let policy = Policy { allowed: Names::None, disallowed: Names::None };
-        self.encode_texts(text.py(), &strings(text)?, &policy, num_threads)
+        self.encode_texts(text.py(), &strings(text)?, &Policy::ALL_TEXT, num_threads)
     }
 
     /// `encode` for each text, on up to `num_threads` threads: by default one for each processor.
@@ -261,8 +260,14 @@ impl Core {
         disallowed: Argument<'py>,
         ids: &mut Vec<u32>,
     ) -> PyResult<()> {
-        let policy = self.policy(text, allowed, disallowed)?;
-        text::with_utf8(text, |text| self.tokenizer.encode(text, &policy, ids))?
+        let chosen;
+        let policy = if allowed.is_absent() && disallowed.is_absent() {
+            &Policy::DEFAULT
+        } else {
+            chosen = self.policy(text, allowed, disallowed)?;
+            &chosen
+        };
+        text::with_utf8(text, |text| self.tokenizer.encode(text, policy, ids))?
             .map_err(|refusal| refused(text.py(), &refusal))
     }
 
@@ -283,6 +288,7 @@ impl Core {
             .detach(|| Batch::encode(&self.tokenizer, &units, policy, threads))
             .map_err(|refusal| refused(py, &refusal))?;
         let lists = PyList::empty(py);
+        let _pause = ids::CollectorPause::new(py);
         batch.for_each(|slices| lists.append(ids::list(py, slices)?))?;
         Ok(lists)
     }

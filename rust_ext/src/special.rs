@@ -45,6 +45,13 @@ pub struct Policy {
     pub disallowed: Names,
 }
 
+impl Policy {
+    /// Every control token is refused.
+    pub const DEFAULT: Self = Self { allowed: Names::None, disallowed: Names::All };
+    /// None is a control token.
+    pub const ALL_TEXT: Self = Self { allowed: Names::None, disallowed: Names::None };
+}
+
 pub struct SpecialTokens {
     ids: HashMap<String, u32>,
     /// By `id - vocab::TOKENS`; empty where no token has the id.

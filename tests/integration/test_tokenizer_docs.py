@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tokenizer.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tokenizer.md", "docs/format.md"])
 def test_code_blocks(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     blocks = "".join(BLOCK.findall(text))
@@ -27,7 +27,7 @@ def test_code_blocks(name: str) -> None:
 
 def test_the_example_shows_every_token_of_a_text() -> None:
     text = "<|start|>user<|message|>¿qué? 日本\n<|end|>"
-    script = ROOT / "examples" / "tokenize.py"
+    script = ROOT / "examples" / "show_tokens.py"
     ran = subprocess.run([sys.executable, script, text], capture_output=True, encoding="utf-8", check=True)
     *tokens, _, summary = ran.stdout.splitlines()
     ids = [int(line.split()[0]) for line in tokens]

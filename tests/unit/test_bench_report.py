@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.harness import ProcessError, Samples, in_process, interleave, rounds
+from benchmarks.harness import ProcessError, in_process, rounds, timed
 from benchmarks.measurements import figures
 from benchmarks.report import Comparison, Figure, number, replace_section, table
 
@@ -57,17 +58,17 @@ def test_tables_line_up_and_numbers_carry_three_figures() -> None:
     ]
 
 
-def test_calls_take_turns() -> None:
-    order: list[str] = []
-    samples = interleave({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=2)
-    assert order == ["a", "b"] * 3  # one unmeasured round, then two
-    assert [len(sample.seconds) for sample in samples.values()] == [2, 2]
+def test_repeats_take_turns() -> None:
     assert rounds("ab", 2) == ["a", "b", "a", "b"]
 
 
-def test_samples_know_their_median_best_and_spread() -> None:
-    samples = Samples((4.0, 1.0, 2.0))
-    assert (samples.median, samples.best, samples.spread) == (2.0, 1.0, 1.5)
+def test_timing_gives_both_clocks_and_the_result_and_leaves_the_collector_as_it_was() -> None:
+    assert gc.isenabled()
+    seconds, collecting = timed(gc.isenabled)
+    assert not collecting
+    assert gc.isenabled()
+    assert seconds.wall >= 0
+    assert seconds.cpu >= 0
 
 
 def test_a_measured_process_that_fails_says_how() -> None:

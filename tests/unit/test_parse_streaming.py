@@ -12,9 +12,11 @@ from token_streams import fields, ids
 from harmony_py.chat import Role
 from harmony_py.errors import HarmonyError, ParseError
 from harmony_py.format.events import ContentDelta, MessageEnd, MessageStart
-from harmony_py.format.grammar import StreamState
+from harmony_py.format.grammar import State, StreamState, legal_control_tokens
+from harmony_py.format.header import Header
 from harmony_py.format.parse import StreamableParser, parse
 from harmony_py.tokenizer.special import END, MESSAGE, START
+from harmony_py.tokenizer.special import START_OF_TEXT as CONTROL
 
 TURN = ids(
     "<|channel|>analysis<|message|>Think.<|end|>"
@@ -120,12 +122,25 @@ def test_ids_out_of_range_overflow_unless_recovering(token: int) -> None:
 
 def test_arrays_iterators_and_booleans_are_taken_as_ints() -> None:
     numpy = pytest.importorskip("numpy")
-    for tokens in (numpy.array(TURN), iter(TURN), tuple(TURN)):
+    for tokens in (numpy.array(TURN), list(numpy.array(TURN)), iter(TURN), tuple(TURN)):
         messages = parse(tokens, "assistant").messages
         assert messages == parse(TURN, "assistant").messages
         assert messages[0].source
         assert {type(token) for token in messages[0].source.tokens} == {int}
     assert StreamableParser(None, "assistant").process(numpy.int64(5)).process(True).tokens == [5, 1]
+
+
+def test_tool_results_are_hallucinated_only_in_what_a_model_wrote() -> None:
+    result = ids("<|start|>functions.f to=assistant<|channel|>commentary<|message|>20<|end|>")
+    for role, stream, codes in (
+        ("assistant", [*TURN, *result], ["hallucinated_tool_result"]),
+        (None, [*ids("<|start|>assistant"), *TURN, *result], []),
+        ("assistant", [*ids("<|start|>assistant"), *TURN, *result], []),
+    ):
+        assert [d.code for d in parse(stream, role, policy="recover").diagnostics] == codes
+    parser = StreamableParser.from_prompt(None, ids("<|start|>assistant"), policy="recover")
+    parser.feed([*TURN, *result])
+    assert [d.code for d in parser.diagnostics] == ["hallucinated_tool_result"]
 
 
 def test_an_error_says_where_and_the_parser_goes_on() -> None:
@@ -169,9 +184,23 @@ def test_the_end_of_a_prompt_is_pending() -> None:
         assert [m.text for m in result.messages] == ["Be brief."]
         assert result.pending
         assert (result.pending.start, list(result.pending.tokens)) == (len(prompt) - 2, prompt[-2:])
+        assert result.pending.header == Header(Role.ASSISTANT)
         assert result.spans[-1].part == "header"
     with pytest.raises(ParseError, match="Unexpected EOS while waiting for message header to complete"):
         parse([*prompt, *ids("<|channel|>fin")])
+
+
+def test_the_state_tells_which_control_tokens_are_legal() -> None:
+    parser = StreamableParser(None, "assistant")
+    states = []
+    for token in ids("<|channel|>final <|constrain|>json<|message|>{}<|return|>"):
+        states.append(parser.grammar_state)
+        if token >= CONTROL:
+            assert token in legal_control_tokens(parser.grammar_state)
+        parser.process(token)
+    assert states[0] is State.ROLE
+    assert set(states) == {State.ROLE, State.CHANNEL, State.TYPE, State.CONTENT}
+    assert parser.grammar_state is State.BETWEEN
 
 
 def test_policies_and_roles_are_checked() -> None:
@@ -191,6 +220,7 @@ HOSTILE = {
     "spaces": ids("<|channel|>") + [220] * 20,
     "ids that are no tokens": [300_000, -5],
     "prose behind headers": ids("<|start|>assistant I think<|end|>so"),
+    "spaces between messages": [*ids("<|message|>a<|end|>"), *ids(" " * 1200), *ids("x<|channel|>")],
     "recipients": ids("<|channel|>to=to=to=."),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import copy
+import gc
 import pickle
 import sys
 import threading
@@ -148,6 +149,17 @@ def test_numbers_out_of_the_question() -> None:
         TOKENIZER.encode_segments([-1])
     with pytest.raises(TypeError):
         TOKENIZER.encode_segments([b"a"])
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_a_batch_leaves_the_garbage_collector_as_it_was(collecting: bool) -> None:
+    was_on = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        TOKENIZER.encode_batch(["a", "b"])
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if was_on else gc.disable)()
 
 
 def test_arrays_are_views_of_the_core() -> None:

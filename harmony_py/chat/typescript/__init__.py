@@ -17,6 +17,8 @@ from harmony_py.errors import HarmonyError
 if TYPE_CHECKING:
     from harmony_py.chat.tools import ToolDescription
 
+_WRITE = json.JSONEncoder(allow_nan=False).encode
+
 SchemaStyle = Literal["upstream", "extended"]
 
 __all__ = ["SchemaStyle", "declaration", "lines"]
@@ -50,6 +52,6 @@ def declaration(tool: ToolDescription, style: SchemaStyle = "extended") -> str:
 def _plain_json(parameters: dict[str, Any]) -> Any:
     """`parameters` as JSON knows them: tuples are lists, enums their values, keys strings."""
     try:
-        return json.loads(json.dumps(parameters, allow_nan=False))
+        return json.loads(_WRITE(parameters))
     except (TypeError, ValueError) as error:
         raise HarmonyError(f"the parameters are not JSON: {error}") from error

@@ -24,7 +24,9 @@ def lines(text: str) -> list[str]:
 
 def comment(text: str, indent: str = "") -> str:
     """`text` as a `//` comment. Each of its lines is one, so that no text can leave its comment."""
-    return "\n".join(f"{indent}// {line}" for line in lines(text) or [""])
+    if not _LINE_BREAK.search(text):
+        return f"{indent}// {text}"
+    return "\n".join([f"{indent}// {line}" for line in lines(text) or [""]])
 
 
 def trailing_comment(pieces: list[str], indent: str) -> str:
@@ -39,7 +41,7 @@ def block_comment(text: str, note: str) -> str:
 
 def on_one_line(text: str) -> str:
     """`text` with its line breaks spelled as escapes."""
-    return text.translate(_ESCAPES)
+    return text.translate(_ESCAPES) if _LINE_BREAK.search(text) else text
 
 
 def literal(value: Json) -> str:

@@ -63,6 +63,30 @@ pub fn list<'py>(py: Python<'py>, slices: &[&[u32]]) -> PyResult<Bound<'py, PyLi
     }
 }
 
+/// While it lives, Python's garbage collector does not run.
+///
+/// Making many lists would make it look through each of them several times, for references that ints do
+/// not have: a tenth of the time that a batch takes.
+pub struct CollectorPause {
+    was_on: bool,
+}
+
+impl CollectorPause {
+    pub fn new(_py: Python<'_>) -> Self {
+        // SAFETY: `_py` shows that the GIL is held.
+        Self { was_on: unsafe { ffi::PyGC_Disable() } == 1 }
+    }
+}
+
+impl Drop for CollectorPause {
+    fn drop(&mut self) {
+        if self.was_on {
+            // SAFETY: made by a thread that holds the GIL, and dropped before that thread lets go of it.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
+}
+
 /// Calls `work` with an empty vector that keeps its memory from call to call.
 pub fn with_scratch<T>(work: impl FnOnce(&mut Vec<u32>) -> T) -> T {
     thread_local!(static SCRATCH: Cell<Vec<u32>> = const { Cell::new(Vec::new()) });

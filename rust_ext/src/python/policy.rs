@@ -20,6 +20,13 @@ pub enum Argument<'py> {
     Given(Bound<'py, PyAny>),
 }
 
+impl Argument<'_> {
+    #[inline(always)]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
 impl<'py> FromPyObject<'_, 'py> for Argument<'py> {
     type Error = PyErr;
 
@@ -79,25 +86,24 @@ impl<'py> Special<'py> {
             }
         }
         if !opens {
-            return Ok(Policy { allowed: Names::None, disallowed: Names::None });
+            return Ok(Policy::ALL_TEXT);
         }
-        let allowed = self.allowed.names()?;
         let disallowed = match (&self.disallowed, &self.allowed) {
             (Choice::All, Choice::All) => Names::None,
-            (Choice::All, Choice::Names(names)) => Names::AllBut(owned(names)?),
-            (disallowed, _) => disallowed.names()?,
+            (Choice::All, Choice::Names(names)) => Names::AllBut(known_names(known, names)),
+            (disallowed, _) => disallowed.names(known),
         };
-        Ok(Policy { allowed, disallowed })
+        Ok(Policy { allowed: self.allowed.names(known), disallowed })
     }
 }
 
 impl Choice<'_> {
-    fn names(&self) -> PyResult<Names> {
-        Ok(match self {
+    fn names(&self, known: &SpecialTokens) -> Names {
+        match self {
             Self::None => Names::None,
             Self::All => Names::All,
-            Self::Names(names) => Names::Only(owned(names)?),
-        })
+            Self::Names(names) => Names::Only(known_names(known, names)),
+        }
     }
 }
 
@@ -123,8 +129,10 @@ fn strings<'py>(given: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>
     given.try_iter()?.map(|name| Ok(name?.cast_into::<PyString>()?)).collect()
 }
 
-fn owned(names: &[Bound<'_, PyString>]) -> PyResult<HashSet<String>> {
-    names.iter().map(|name| Ok(name.to_str()?.to_owned())).collect()
+/// Those of `names` that control tokens have.
+fn known_names(known: &SpecialTokens, names: &[Bound<'_, PyString>]) -> HashSet<String> {
+    let names = names.iter().filter_map(|name| name.to_str().ok());
+    names.filter(|name| known.id(name).is_some()).map(str::to_owned).collect()
 }
 
 /// Raises if `text` has one of `names` that no control token has; the first of several, as a search would.

@@ -1,4 +1,4 @@
-"""How the o200k_harmony tokenizer sees a text: `python examples/tokenize.py [TEXT]`.
+"""How the o200k_harmony tokenizer sees a text: `python examples/show_tokens.py [TEXT]`.
 
 On a terminal each token has a background of its own and control tokens stand out; in a pipe there is one
 token a line, its id and its text.

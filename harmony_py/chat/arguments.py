@@ -44,10 +44,9 @@ def parse_arguments(text: str, *, repair: bool = False, only_parameter: str | No
     """
     try:
         value = _load(text)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not (repair and _is_call(value)):
             return Arguments(value, ())
-        problem = f"the arguments are a JSON {_kind(value)}, not an object"
-        position = 0
+        problem, position = f"the arguments are a JSON {_kind(value)}, not an object", 0
     except _NotJsonError as error:
         problem, position = str(error), error.position
     found = _repaired(text, only_parameter) if repair else None
@@ -187,13 +186,19 @@ def _closed(text: str) -> Iterator[str]:
     yield text[: open_brackets[-1][1]] + closing
 
 
+def _is_call(value: dict[str, Any]) -> bool:
+    """Whether an object is a call with its arguments inside, not the arguments."""
+    inner = value.get("parameters", value.get("arguments"))
+    return set(value) in _WRAPPER_KEYS and isinstance(value["name"], str) and isinstance(inner, dict | str)
+
+
 def _unwrap(value: Any) -> tuple[Any, tuple[str, ...]]:
     """What is inside a list of one, a string of JSON, or an object that repeats the call's name."""
     wrappings: tuple[str, ...] = ()
     while True:
         if isinstance(value, list) and len(value) == 1:
             value, wrappings = value[0], (*wrappings, "array")
-        elif isinstance(value, dict) and set(value) in _WRAPPER_KEYS and isinstance(value["name"], str):
+        elif isinstance(value, dict) and _is_call(value):
             value, wrappings = value.get("parameters", value.get("arguments")), (*wrappings, "call")
         elif isinstance(value, str):
             try:

@@ -1,0 +1,141 @@
+"""Many turns, token for token: what the model sampled stays as it sampled it.
+
+An engine keeps its cache for as long as each prompt begins with the tokens it has seen. Rendering a parsed
+message anew may change them: there are many ways to write the same text in tokens, and a model does not
+always take the shortest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from harmony_py.chat import MessageSource, Role
+from harmony_py.format.parse import parse
+from harmony_py.tokenizer.special import END, RETURN, STOP_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harmony_py.chat import Message
+    from harmony_py.format.cache import Entry
+    from harmony_py.format.config import RenderConfig
+    from harmony_py.format.encoding import HarmonyEncoding
+    from harmony_py.format.parse import ParseResult
+
+
+class Break(NamedTuple):
+    """Where a prompt departs from the one before, which is therefore not its beginning."""
+
+    token_index: int
+    """Of the first token that differs."""
+    message_index: int
+    """Of the message that the token belonged to."""
+    dropped: tuple[int, ...]
+    """Indices of the messages that were in the last prompt and are left out now; if there are none, a message
+    was changed."""
+
+
+class Prompt(NamedTuple):
+    tokens: list[int]
+    shared: int
+    """How many of its first tokens are the last prompt's: all of them, unless there is a break."""
+    reusable: int
+    """How many of its first tokens an engine has seen: the last prompt's and those sampled after it."""
+    broken: Break | None
+
+
+class Session:
+    """A conversation that grows: messages are appended, answers are kept with the model's own ids."""
+
+    def __init__(
+        self,
+        encoding: HarmonyEncoding,
+        messages: Iterable[Message] = (),
+        config: RenderConfig | None = None,
+    ) -> None:
+        self._renderer = encoding.renderer(config)
+        self._messages = list(messages)
+        self._sampled: set[int] = set()
+        self._next_role = Role.ASSISTANT
+        # What the engine has seen: the last prompt, where each message began in it, and what it sampled.
+        self._prompt: list[int] = []
+        self._starts: list[tuple[int, int]] = []
+        self._answer: list[int] = []
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return tuple(self._messages)
+
+    def append(self, message: Message) -> None:
+        """Add a message that did not come from the model."""
+        self._messages.append(message)
+
+    def extend_sampled(self, ids: Sequence[int], *, tools: Iterable[str] | None = None) -> ParseResult:
+        """Add what the model sampled after the last prompt, and return it parsed.
+
+        The messages keep the ids as they are, malformed ones too, until somebody changes them. What no later
+        prompt can hold is left out there: `<|return|>`, which becomes `<|end|>`, and at the end whatever is
+        no message, such as a header cut short, the result's `pending`.
+        """
+        result = parse(ids, self._next_role, policy="recover", tools=tools)
+        given = self._renderer.prompts[self._next_role]
+        for message, (start, end) in zip(result.messages, _bounds(result), strict=True):
+            own = (*(() if start else given), *ids[start:end])
+            terminator = own[-1] if own[-1] in STOP_TOKENS else None
+            style = message.source.header_style if message.source else "role_first"
+            message.attach_source(MessageSource(own, start, style, terminator, terminator is not None))
+            self._sampled.add(len(self._messages))
+            self._messages.append(message)
+        self._answer += ids
+        return result
+
+    def prompt(self, next_turn_role: Role = Role.ASSISTANT) -> Prompt:
+        """The prompt for the next message, and how much of it is old."""
+        kept = self._renderer.kept(self._messages)
+        tokens: list[int] = []
+        starts = []
+        for index, message, entry in zip(*kept, strict=True):
+            starts.append((len(tokens), index))
+            tokens += self._sampled_ids(index, message, entry) or entry.tokens
+        starts.append((len(tokens), len(self._messages)))
+        tokens += self._renderer.prompts[next_turn_role]
+
+        shared = _shared(self._prompt, tokens)
+        broken = None
+        if shared < len(self._prompt):
+            message_index = next(index for start, index in reversed(self._starts) if start <= shared)
+            still_there = {index for _, index in starts}
+            gone = tuple(index for _, index in self._starts[:-1] if index not in still_there)
+            broken = Break(shared, message_index, gone)
+        reusable = _shared(self._prompt + self._answer, tokens)
+        self._prompt, self._starts, self._answer = tokens, starts, []
+        self._next_role = next_turn_role
+        return Prompt(tokens.copy(), shared, reusable, broken)
+
+    def _sampled_ids(self, index: int, message: Message, entry: Entry) -> list[int] | None:
+        """The ids of a message that the model wrote and nobody changed, ended as a message in a prompt is."""
+        source = message.source if index in self._sampled else None
+        if source is None:
+            return None
+        if source.terminator is None:
+            return [*source.tokens, entry.tokens[-1]]
+        return [*source.tokens[:-1], END if source.terminator == RETURN else source.terminator]
+
+
+def _bounds(result: ParseResult) -> list[tuple[int, int]]:
+    """Where each message begins and ends; noise counts to the message before it, if any, else after it."""
+    own = [[span for span in result.spans if span.message == index] for index in range(len(result.messages))]
+    starts = [0, *(spans[0].start for spans in own[1:])]
+    return list(zip(starts, [*starts[1:], own[-1][-1].end], strict=True)) if own else []
+
+
+def _shared(before: list[int], after: list[int]) -> int:
+    """How many of their first tokens are the same. Found by halves: whole slices compare fast."""
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before[low:middle] == after[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
