@@ -7,7 +7,7 @@ use crate::{
 };
 
 const SHORT_LINES: usize = 1 << 16;
-const LONG_LINES: usize = 1 << 14;
+const LONG_LINES: usize = 1 << 16;
 const LONGEST_LINES: usize = 1 << 10;
 
 /// Longest piece that is cached.

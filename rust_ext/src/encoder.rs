@@ -6,8 +6,7 @@ use crate::{
     key::{Key, SHORT},
     merge::{
         batch::{self, Medium, Short},
-        long,
-        window::Window,
+        long::Long,
     },
     pairs::Pairs,
     pieces::{self, Pieces},
@@ -29,7 +28,7 @@ pub struct Encoder {
     cache: Cache,
     short: Short,
     medium: Medium,
-    window: Box<Window>,
+    long: Long,
     starts: Box<[usize; ROOM + 1]>,
     keys: Box<[Key; ROOM]>,
     hashes: Box<[u64; ROOM]>,
@@ -63,9 +62,9 @@ impl Encoder {
     pub fn new() -> Self {
         Self {
             cache: Cache::new(),
-            short: Short::new(),
-            medium: Medium::new(),
-            window: Window::new(),
+            short: Short::default(),
+            medium: Medium::default(),
+            long: Long::new(),
             starts: Box::new([0; ROOM + 1]),
             keys: Box::new([Key::default(); ROOM]),
             hashes: Box::new([0; ROOM]),
@@ -183,7 +182,7 @@ impl Encoder {
     fn find_long(&mut self, piece: &[u8], pairs: &Pairs) -> Option<Found> {
         if piece.len() > batch::MEDIUM {
             let from = self.more.len();
-            long::merge(&mut self.window, pairs, piece, &mut self.more);
+            self.long.merge(pairs, piece, &mut self.more);
             return Some(Found::many(from, self.more.len()));
         }
         self.cache.long(piece, &mut self.more)

@@ -17,59 +17,81 @@ pub const MEDIUM: usize = 126;
 
 // Two positions more than bytes: see `Job`.
 pub type Short = Batch<u64, { SHORT + 2 }>;
-pub type Medium = Batch<u128, { MEDIUM + 2 }>;
+pub type Medium = Batch<Links<{ MEDIUM + 2 }>, { MEDIUM + 2 }>;
 
 const GROUP: usize = 16;
 const POSITION_BITS: u32 = 7;
 const NO_KEY: u32 = NONE << POSITION_BITS;
 
-/// A set of positions.
-pub trait Positions: Copy + Default {
+/// Positions in order, 0 among them.
+pub trait Positions: Copy {
+    /// The first `count`.
     fn first(count: usize) -> Self;
+    /// Takes out one that is neither the first nor the last.
     fn remove(&mut self, at: u32);
-    /// The next position behind `at`, of which there is one.
-    fn next(self, at: u32) -> u32;
-    /// The last position in front of `at`; `at` or 0 if there is none.
-    fn previous(self, at: u32) -> u32;
-    /// Takes the lowest position out, if there is one.
-    fn pop(&mut self) -> Option<u32>;
+    /// The next position behind `at`, if it is not the last; else any.
+    fn next(&self, at: u32) -> u32;
+    /// The last position in front of `at`, if it is not the first; else any.
+    fn previous(&self, at: u32) -> u32;
 }
 
-macro_rules! positions {
-    ($word:ty) => {
-        impl Positions for $word {
-            #[inline(always)]
-            fn first(count: usize) -> Self {
-                !0 >> (<$word>::BITS as usize - count)
-            }
+/// One bit for each.
+impl Positions for u64 {
+    #[inline(always)]
+    fn first(count: usize) -> Self {
+        !0 >> (64 - count)
+    }
 
-            #[inline(always)]
-            fn remove(&mut self, at: u32) {
-                *self &= !(1 << at);
-            }
+    #[inline(always)]
+    fn remove(&mut self, at: u32) {
+        *self &= !(1 << at);
+    }
 
-            #[inline(always)]
-            fn next(self, at: u32) -> u32 {
-                (self & (!1 << at)).trailing_zeros() % <$word>::BITS
-            }
+    #[inline(always)]
+    fn next(&self, at: u32) -> u32 {
+        (self & (!1 << at)).trailing_zeros() % 64
+    }
 
-            #[inline(always)]
-            fn previous(self, at: u32) -> u32 {
-                <$word>::BITS - 1 - (self & !(!0 << at) | 1).leading_zeros()
-            }
+    #[inline(always)]
+    fn previous(&self, at: u32) -> u32 {
+        63 - (self & !(!0 << at) | 1).leading_zeros()
+    }
+}
 
-            #[inline(always)]
-            fn pop(&mut self) -> Option<u32> {
-                let lowest = (*self != 0).then(|| self.trailing_zeros());
-                *self &= self.wrapping_sub(1);
-                lowest
-            }
+/// For more positions than a machine word has bits, each one's neighbours.
+#[derive(Clone, Copy)]
+pub struct Links<const POSITIONS: usize> {
+    next: [u8; POSITIONS],
+    previous: [u8; POSITIONS],
+}
+
+impl<const POSITIONS: usize> Positions for Links<POSITIONS> {
+    #[inline(always)]
+    fn first(_count: usize) -> Self {
+        const { assert!(POSITIONS <= 128) };
+        Self {
+            next: std::array::from_fn(|at| (at as u8 + 1) % POSITIONS as u8),
+            previous: std::array::from_fn(|at| (at as u8).saturating_sub(1)),
         }
-    };
-}
+    }
 
-positions!(u64);
-positions!(u128);
+    #[inline(always)]
+    fn remove(&mut self, at: u32) {
+        let (next, previous) = (self.next[at as usize], self.previous[at as usize]);
+        self.next[previous as usize] = next;
+        self.previous[next as usize] = previous;
+    }
+
+    #[inline(always)]
+    fn next(&self, at: u32) -> u32 {
+        self.next[at as usize].into()
+    }
+
+    #[inline(always)]
+    fn previous(&self, at: u32) -> u32 {
+        self.previous[at as usize].into()
+    }
+}
 
 /// A piece being merged. A token is kept at the position of its first byte. Position 0 and the one behind
 /// the last byte hold `NONE`, which merges with nothing, so that every token has two neighbours.
@@ -80,6 +102,7 @@ positions!(u128);
 struct Job<P, const POSITIONS: usize> {
     /// Positions that hold a token or `NONE`.
     live: P,
+    length: usize,
     tokens: [u32; POSITIONS],
     /// What the token at a position and the next one merge into, `<< 7 |` the position; `NO_KEY` or more
     /// for `NONE`.
@@ -98,10 +121,11 @@ pub struct Batch<P, const POSITIONS: usize> {
     jobs: Box<[Job<P, POSITIONS>; GROUP]>,
 }
 
-impl<P: Positions, const POSITIONS: usize> Batch<P, POSITIONS> {
-    pub fn new() -> Self {
+impl<P: Positions, const POSITIONS: usize> Default for Batch<P, POSITIONS> {
+    fn default() -> Self {
         let idle = Job {
-            live: P::default(),
+            live: P::first(2),
+            length: 0,
             tokens: [NONE; POSITIONS],
             keys: [NO_KEY; POSITIONS],
             at: 0,
@@ -112,7 +136,9 @@ impl<P: Positions, const POSITIONS: usize> Batch<P, POSITIONS> {
         };
         Self { jobs: Box::new([idle; GROUP]) }
     }
+}
 
+impl<P: Positions, const POSITIONS: usize> Batch<P, POSITIONS> {
     /// Merges each of `pieces` (two bytes less than there are positions, at most) and hands its number and
     /// its tokens to `done`, in any order.
     #[inline(always)]
@@ -175,6 +201,7 @@ impl<P: Positions, const POSITIONS: usize> Job<P, POSITIONS> {
         assert!(0 < length && length <= POSITIONS - 2);
         let bytes = vocab::byte_tokens();
         self.live = P::first(length + 2);
+        self.length = length;
         self.piece = number;
         self.keys = [NO_KEY; POSITIONS];
         for (at, &byte) in (1..).zip(piece) {
@@ -221,14 +248,13 @@ impl<P: Positions, const POSITIONS: usize> Job<P, POSITIONS> {
 
     #[inline(always)]
     fn finish(&self, tokens: &mut [u32; POSITIONS]) -> usize {
-        let mut live = self.live;
-        let mut count = 0;
-        while let Some(at) = live.pop() {
-            // The places before and behind the piece are overwritten and left out.
+        let (mut at, mut count) = (self.live.next(0), 0);
+        while at as usize <= self.length {
             tokens[count] = self.tokens[at as usize];
-            count += usize::from(at != 0);
+            count += 1;
+            at = self.live.next(at);
         }
-        count - 1
+        count
     }
 }
 
@@ -245,7 +271,7 @@ mod tests {
     fn merges_as_the_heap_does<P: Positions, const POSITIONS: usize>() {
         let pieces: Vec<Vec<u8>> = pieces(3, 20_000, POSITIONS - 2).collect();
         let mut results = vec![Vec::new(); pieces.len()];
-        let mut batch = Batch::<P, POSITIONS>::new();
+        let mut batch = Batch::<P, POSITIONS>::default();
         let numbered = pieces.iter().map(Vec::as_slice).enumerate();
         batch.merge(Pairs::get(), numbered, |i, tokens| results[i] = tokens.to_vec());
         for (piece, tokens) in pieces.iter().zip(results) {
@@ -262,6 +288,6 @@ mod tests {
 
     #[test]
     fn medium_ones_merge_as_in_the_heap() {
-        merges_as_the_heap_does::<u128, { MEDIUM + 2 }>();
+        merges_as_the_heap_does::<Links<{ MEDIUM + 2 }>, { MEDIUM + 2 }>();
     }
 }

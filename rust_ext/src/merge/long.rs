@@ -7,6 +7,7 @@
 
 use super::{
     heap,
+    stretch::Stretch,
     window::{self, Window},
 };
 use crate::{
@@ -20,31 +21,55 @@ const WIDTH: usize = 128;
 /// How many tokens are given up when a join fails.
 const RETREAT: usize = 8;
 
-/// Appends the tokens of `piece` to `out`.
-#[inline(always)]
-pub fn merge(window: &mut Window, pairs: &Pairs, piece: &[u8], out: &mut Vec<u32>) {
-    let first = out.len();
-    let mut width = WIDTH;
-    let mut at = 0;
-    while at < piece.len() {
-        let end = (at + width).min(piece.len());
-        let start = out.len();
-        window.merge(pairs, &piece[at..end], out);
-        if start > first && !joins(pairs, out[start - 1], out[start]) {
-            out.truncate(start.saturating_sub(RETREAT).max(first));
-            at = byte_length(&out[first..]);
-            width *= 2;
-            if width > window::LONGEST {
-                out.truncate(first);
-                return heap::merge(piece, out);
+/// Bytes to go on in single windows when the seams of a stretch did not hold.
+const PATIENCE: usize = 2048;
+
+/// Reusable room for one piece.
+pub struct Long {
+    window: Box<Window>,
+    stretch: Box<Stretch>,
+}
+
+impl Long {
+    pub fn new() -> Self {
+        Self { window: Window::new(), stretch: Stretch::new() }
+    }
+
+    /// Appends the tokens of `piece` to `out`.
+    #[inline(always)]
+    pub fn merge(&mut self, pairs: &Pairs, piece: &[u8], out: &mut Vec<u32>) {
+        let first = out.len();
+        let mut width = WIDTH;
+        let mut at = 0;
+        // After a seam that did not hold, windows go on for a while.
+        let mut stretch_at = 0;
+        while at < piece.len() {
+            if at >= stretch_at && !is_run(&piece[at..]) {
+                if let Some(merged) = self.stretch.merge(pairs, &piece[at..], first, out) {
+                    at += merged;
+                    continue;
+                }
+                stretch_at = at + PATIENCE;
             }
-            continue;
+            let end = (at + width).min(piece.len());
+            let start = out.len();
+            self.window.merge(pairs, &piece[at..end], out);
+            if start > first && !joins(pairs, out[start - 1], out[start]) {
+                out.truncate(start.saturating_sub(RETREAT).max(first));
+                at = byte_length(&out[first..]);
+                width *= 2;
+                if width > window::LONGEST {
+                    out.truncate(first);
+                    return heap::merge(piece, out);
+                }
+                continue;
+            }
+            if end == piece.len() {
+                return;
+            }
+            let kept = keep(&mut *out, start, width * 3 / 4);
+            at = repeat(pairs, piece, at, kept, width, start, out);
         }
-        if end == piece.len() {
-            return;
-        }
-        let kept = keep(&mut *out, start, width * 3 / 4);
-        at = repeat(piece, at, kept, width, start, out);
     }
 }
 
@@ -70,12 +95,20 @@ fn keep(out: &mut Vec<u32>, start: usize, limit: usize) -> usize {
 /// Where the text goes on as it did for the window at `at`, so do the tokens: copies the kept ones as
 /// often as the window's bytes come again after them. Returns where to go on.
 #[inline(always)]
-fn repeat(piece: &[u8], at: usize, kept: usize, width: usize, start: usize, out: &mut Vec<u32>) -> usize {
+fn repeat(
+    pairs: &Pairs,
+    piece: &[u8],
+    at: usize,
+    kept: usize,
+    width: usize,
+    start: usize,
+    out: &mut Vec<u32>,
+) -> usize {
     let window = &piece[at..at + width];
     let count = out.len() - start;
     let mut next = at + kept;
     // The first copy joins as the last kept token and the first: proved once, by the same bytes.
-    if !joins(Pairs::get(), out[out.len() - 1], out[start]) {
+    if !joins(pairs, out[out.len() - 1], out[start]) {
         return next;
     }
     while piece[next..].starts_with(window) {
@@ -83,6 +116,12 @@ fn repeat(piece: &[u8], at: usize, kept: usize, width: usize, start: usize, out:
         next += kept;
     }
     next
+}
+
+/// Whether the text begins with one byte over and over: windows repeat there, which is faster still.
+#[inline(always)]
+fn is_run(text: &[u8]) -> bool {
+    text.len() > WIDTH && text[..WIDTH] == text[1..=WIDTH]
 }
 
 fn byte_length(tokens: &[u32]) -> usize {
@@ -122,12 +161,31 @@ mod tests {
 
     #[test]
     fn merges_as_the_heap_does() {
-        let mut window = Window::new();
-        for piece in pieces(9, 2_000, 3_000) {
+        let mut long = Long::new();
+        for piece in pieces(9, 1_000, 12_000) {
             let (mut tokens, mut expected) = (Vec::new(), Vec::new());
-            merge(&mut window, Pairs::get(), &piece, &mut tokens);
+            long.merge(Pairs::get(), &piece, &mut tokens);
             heap::merge(&piece, &mut expected);
             assert_eq!(tokens, expected, "{piece:?}");
+        }
+    }
+
+    /// Where joins fail: texts of few different bytes, whose merges depend on far neighbours.
+    #[test]
+    fn merges_as_the_heap_does_where_tokens_are_long() {
+        let (mut long, mut random) = (Long::new(), Random::new(5));
+        for alphabet in [&b" "[..], b" \n", b"a", b"ab", b"-=", b"/\n", b" \t", b"=-_*", b"0"] {
+            for _ in 0..40 {
+                let mut piece = Vec::new();
+                while piece.len() < 6_000 {
+                    let byte = alphabet[random.below(alphabet.len())];
+                    piece.resize(piece.len() + 1 + random.below(300), byte);
+                }
+                let (mut tokens, mut expected) = (Vec::new(), Vec::new());
+                long.merge(Pairs::get(), &piece, &mut tokens);
+                heap::merge(&piece, &mut expected);
+                assert_eq!(tokens, expected, "{piece:?}");
+            }
         }
     }
 

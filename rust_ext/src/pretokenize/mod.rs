@@ -58,8 +58,8 @@ impl<'a> Pretokenizer<'a> {
                 }
             }
             self.piece_end = scalar::piece_end(self.text, self.at);
-            if bytes[self.at..self.piece_end].is_ascii() {
-                // Nothing to cut.
+            // Cuts are few but between characters of three bytes and more.
+            if bytes[self.at..self.piece_end].iter().fold(0, |most, &byte| most.max(byte)) < 0xE0 {
                 starts[n] = self.at;
                 n += 1;
                 self.at = self.piece_end;
@@ -92,8 +92,9 @@ mod tests {
         let (mut at, mut all) = (0, Vec::new());
         while at < text.len() {
             let end = scalar::piece_end(text, at);
-            let mut starts = vec![0; end - at + 1];
-            let (count, _) = cuts::cut(text.as_bytes(), at, end, &mut starts);
+            let mut starts = vec![at; end - at + 1];
+            let wide = text.as_bytes()[at..end].iter().any(|&byte| byte >= 0xE0);
+            let count = if wide { cuts::cut(text.as_bytes(), at, end, &mut starts).0 } else { 1 };
             all.extend_from_slice(&starts[..count]);
             at = end;
         }
