@@ -104,6 +104,10 @@ class HarmonyEncoding:
             renderer = self._renderers[config] = Renderer(self.tokenizer, config, self._cache_tokens)
         return renderer
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what was rendered: a copy begins with nothing remembered."""
+        return {**self.__dict__, "_renderers": {}}
+
     # -- parsing -------------------------------------------------------------------------------------------
 
     def parse(
