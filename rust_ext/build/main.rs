@@ -12,10 +12,12 @@ mod unicode;
 // What the tables and the build must compute alike.
 #[path = "../src/boundary.rs"]
 mod boundary;
+#[allow(dead_code, reason = "only the tables look keys up")]
 #[path = "../src/key.rs"]
 mod key;
 #[path = "../src/pair_hash.rs"]
 mod pair_hash;
+#[allow(dead_code, reason = "only the tables read seeds")]
 #[path = "../src/placement.rs"]
 mod placement;
 

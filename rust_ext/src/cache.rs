@@ -1,17 +1,19 @@
-//! What pieces of several tokens were merged into: two small caches of fixed size, one for each thread
-//! that encodes at the same time.
+//! What pieces of several tokens were merged into: small caches of fixed size, one set for each thread that
+//! encodes at the same time.
 
 use crate::{
     key::{Key, fold},
-    table::Table,
+    table::{Table, Zero},
 };
 
-const SHORT_LINES_LOG2: u32 = 16;
-const LONG_LINES_LOG2: u32 = 14;
-const LONG_IDS: usize = 7;
+const SHORT_LINES: usize = 1 << 16;
+const LONG_LINES: usize = 1 << 14;
+const LONGEST_LINES: usize = 1 << 10;
 
 /// Longest piece that is cached.
-pub const LONG: usize = 31;
+pub const LONGEST: usize = 127;
+/// Longest piece in the middle one of the three caches.
+const LONG: usize = 31;
 
 /// The ids of a piece: up to three here, more in a buffer of ids.
 #[derive(Clone, Copy, Default)]
@@ -25,7 +27,7 @@ pub struct Found {
 impl Found {
     pub const FEW: usize = 3;
 
-    /// Of a piece that has few.
+    /// Of a piece that has few, and one at least.
     #[inline(always)]
     pub fn few(ids: &[u32]) -> Option<Self> {
         (ids.len() <= Self::FEW).then(|| Self { ids: padded(ids), count: ids.len() as u32 })
@@ -59,95 +61,170 @@ struct ShortEntry {
     found: Found,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct ShortLine([ShortEntry; 2]);
 
-/// A piece of 16 to 31 bytes: zero-padded, with its length in the last byte.
-pub type LongKey = [u64; 4];
-
-#[derive(Clone, Copy, Default)]
+/// A piece of less than `8 * WORDS` bytes, zero-padded, with its length in the last byte; and its ids.
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct LongLine {
-    key: LongKey,
-    ids: [u32; LONG_IDS],
+struct Line<const WORDS: usize, const IDS: usize> {
+    piece: [u64; WORDS],
     count: u32,
+    ids: [u32; IDS],
 }
 
+// SAFETY: zeros only.
+unsafe impl Zero for ShortLine {}
+// SAFETY: as above.
+unsafe impl<const WORDS: usize, const IDS: usize> Zero for Line<WORDS, IDS> {}
+
+/// Three caches, for pieces of up to 15, 31 and 127 bytes.
 pub struct Cache {
     short: Table<ShortLine>,
-    long: Table<LongLine>,
+    long: Table<Line<4, 7>>,
+    longest: Table<Line<16, 15>>,
 }
+
+/// In the cache of short pieces: that the ids are too many for it, and so in the next one.
+const ELSEWHERE: Found = Found { ids: [0; Found::FEW], count: 0 };
 
 impl Cache {
     pub fn new() -> Self {
         Self {
-            short: Table::new(ShortLine::default(), 1 << SHORT_LINES_LOG2),
-            long: Table::new(LongLine::default(), 1 << LONG_LINES_LOG2),
+            short: Table::new(SHORT_LINES),
+            long: Table::new(LONG_LINES),
+            longest: Table::new(LONGEST_LINES),
         }
     }
 
-    /// The tokens of the piece `key`, if they are here.
+    /// The ids of the short piece `key`, which is `piece`, if they are here: few, or as many in `more`.
     #[inline(always)]
-    pub fn short(&self, key: Key, hash: u64) -> Option<Found> {
-        let line = &self.short[short_home(hash)].0;
-        let entry = if line[0].key == key { &line[0] } else { &line[1] };
-        (entry.key == key).then_some(entry.found)
+    pub fn short(&self, key: Key, hash: u64, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
+        let line = &self.short[hash as usize % SHORT_LINES].0;
+        let [first, second] = [line[0].key.is(key), line[1].key.is(key)];
+        let found = line[usize::from(!first)].found;
+        match first | second {
+            false => None,
+            true if found.count == ELSEWHERE.count => get(&self.long, piece, more),
+            true => Some(found),
+        }
     }
 
-    /// Keeps the few tokens of a piece, in place of the older of the two in its line.
-    #[inline]
-    pub fn put_short(&mut self, key: Key, hash: u64, found: Found) {
-        let line = &mut self.short[short_home(hash)].0;
+    /// Keeps the ids of a short piece, in place of the older of the two in its line.
+    #[inline(always)]
+    pub fn put_short(&mut self, key: Key, hash: u64, piece: &[u8], ids: &[u32]) {
+        let line = &mut self.short[hash as usize % SHORT_LINES].0;
+        let found = Found::few(ids).unwrap_or_else(|| {
+            put(&mut self.long, piece, ids);
+            ELSEWHERE
+        });
         line[1] = line[0];
         line[0] = ShortEntry { key, found };
     }
 
-    /// The tokens of a piece of 16 to 31 bytes, if they are here.
+    /// The ids of a piece of more than 15 bytes, appended to `more`, if they are here.
     #[inline(always)]
-    pub fn long(&self, key: &LongKey) -> Option<&[u32]> {
-        let line = &self.long[long_home(key)];
-        (line.key == *key).then(|| &line.ids[..(line.count as usize).min(LONG_IDS)])
+    pub fn long(&self, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
+        match piece.len() {
+            ..=LONG => get(&self.long, piece, more),
+            ..=LONGEST => get(&self.longest, piece, more),
+            _ => None,
+        }
     }
 
-    /// Keeps the tokens of a piece of 16 bytes and more, if it and they are not too many.
-    #[inline]
+    /// Keeps the ids of a piece of more than 15 bytes, if it and they are not too many.
+    #[inline(always)]
     pub fn put_long(&mut self, piece: &[u8], ids: &[u32]) {
-        if piece.len() <= LONG && ids.len() <= LONG_IDS {
-            let key = long_key(piece);
-            self.long[long_home(&key)] = LongLine { key, ids: padded(ids), count: ids.len() as u32 };
+        match piece.len() {
+            ..=LONG => put(&mut self.long, piece, ids),
+            ..=LONGEST => put(&mut self.longest, piece, ids),
+            _ => {}
         }
     }
 
     #[inline(always)]
     pub fn prefetch_short(&self, hash: u64) {
-        crate::prefetch(&self.short[short_home(hash)]);
+        // By the low bits: the table of tokens uses the top ones.
+        crate::prefetch(&self.short[hash as usize % SHORT_LINES]);
     }
 }
 
-/// Of a piece of 16 to 31 bytes.
 #[inline(always)]
-pub fn long_key(piece: &[u8]) -> LongKey {
-    let mut window = [0; 32];
-    window[..piece.len()].copy_from_slice(piece);
-    window[31] = piece.len() as u8;
-    std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|j| window[8 * i + j])))
+fn get<const WORDS: usize, const IDS: usize>(
+    lines: &Table<Line<WORDS, IDS>>,
+    piece: &[u8],
+    more: &mut Vec<u32>,
+) -> Option<Found> {
+    let words = words::<WORDS>(piece);
+    let line = &lines[home(&words) % lines.len()];
+    (line.piece == words).then(|| {
+        more.extend_from_slice(&line.ids[..line.count as usize]);
+        Found::many(more.len() - line.count as usize, more.len())
+    })
 }
 
 #[inline(always)]
-fn short_home(hash: u64) -> usize {
-    // The table of tokens uses the top bits.
-    hash as usize % (1 << SHORT_LINES_LOG2)
+fn put<const WORDS: usize, const IDS: usize>(lines: &mut Table<Line<WORDS, IDS>>, piece: &[u8], ids: &[u32]) {
+    if ids.len() <= IDS {
+        let words = words(piece);
+        let at = home(&words) % lines.len();
+        lines[at] = Line { piece: words, count: ids.len() as u32, ids: padded(ids) };
+    }
 }
 
 #[inline(always)]
-fn long_home(key: &LongKey) -> usize {
-    let hash = fold(key[0] ^ 0x9E37_79B9_7F4A_7C15, key[1] ^ 0xD6E8_FEB8_6659_FD93)
-        ^ fold(key[2] ^ 0xA076_1D64_78BD_642F, key[3] ^ 0xE703_7ED1_A0B4_28DB);
-    hash as usize % (1 << LONG_LINES_LOG2)
+fn words<const WORDS: usize>(piece: &[u8]) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    let mut chunks = piece.chunks_exact(8);
+    for (word, chunk) in words.iter_mut().zip(&mut chunks) {
+        *word = u64::from_le_bytes(chunk.try_into().expect("8 bytes"));
+    }
+    let rest = chunks.remainder().iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    words[piece.len() / 8] = rest;
+    words[WORDS - 1] |= (piece.len() as u64) << 56;
+    words
+}
+
+#[inline(always)]
+fn home<const WORDS: usize>(words: &[u64; WORDS]) -> usize {
+    let (pairs, _) = words.as_chunks::<2>();
+    pairs.iter().fold(0, |hash, [a, b]| fold(hash ^ a ^ 0x9E37_79B9_7F4A_7C15, b ^ 0xD6E8_FEB8_6659_FD93))
+        as usize
 }
 
 #[inline(always)]
 fn padded<const N: usize>(ids: &[u32]) -> [u32; N] {
     std::array::from_fn(|i| ids.get(i).copied().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::pieces;
+
+    #[test]
+    fn gives_back_what_was_put_in_last() {
+        let mut cache = Cache::new();
+        let (mut kept, mut more) = (0, Vec::new());
+        for piece in pieces(6, 20_000, LONGEST + 20) {
+            // As in real use: the same piece has the same ids.
+            let sum = piece.iter().map(|&byte| u32::from(byte)).sum();
+            let ids: Vec<u32> = (sum..=sum + sum % 20).collect();
+            let found = if piece.len() <= crate::key::SHORT {
+                let key = Key::of(&piece);
+                cache.put_short(key, key.hash(), &piece, &ids);
+                cache.short(key, key.hash(), &piece, &mut more)
+            } else {
+                cache.put_long(&piece, &ids);
+                cache.long(&piece, &mut more)
+            };
+            if let Some(found) = found {
+                let given = if found.is_few() { &found.ids[..found.count as usize] } else { found.of(&more) };
+                assert_eq!(given, ids);
+                kept += 1;
+            }
+        }
+        assert!(kept > 10_000, "{kept}");
+    }
 }

@@ -2,10 +2,10 @@
 //! cut, look up whole pieces among the tokens, then in the cache, merge the rest, write in order.
 
 use crate::{
-    cache::{self, Cache, Found},
+    cache::{Cache, Found},
     key::{Key, SHORT},
     merge::{
-        batch::{self, Batch},
+        batch::{self, Medium, Short},
         long,
         window::Window,
     },
@@ -27,7 +27,8 @@ const ROOM: usize = BATCH + BLOCK;
 /// Working memory of one encoding at a time, and what is worth keeping for the next one: some 5 MB.
 pub struct Encoder {
     cache: Cache,
-    merger: Batch,
+    short: Short,
+    medium: Medium,
     window: Box<Window>,
     starts: Box<[usize; ROOM + 1]>,
     keys: Box<[Key; ROOM]>,
@@ -40,8 +41,9 @@ pub struct Encoder {
     /// Ids of the missed pieces; of those that have more than three, where in `more` they start.
     found: Vec<Found>,
     more: Vec<u32>,
-    /// Numbers, among the missed, of the pieces to merge in one batch.
+    /// Numbers, among the missed, of the pieces to merge in batches.
     to_merge: Vec<u32>,
+    medium_to_merge: Vec<u32>,
 }
 
 /// Encoders that are not in use: as many as have ever been in use at once.
@@ -61,7 +63,8 @@ impl Encoder {
     pub fn new() -> Self {
         Self {
             cache: Cache::new(),
-            merger: Batch::new(),
+            short: Short::new(),
+            medium: Medium::new(),
             window: Window::new(),
             starts: Box::new([0; ROOM + 1]),
             keys: Box::new([Key::default(); ROOM]),
@@ -72,6 +75,7 @@ impl Encoder {
             found: Vec::with_capacity(ROOM),
             more: Vec::new(),
             to_merge: Vec::with_capacity(ROOM),
+            medium_to_merge: Vec::new(),
         }
     }
 
@@ -149,23 +153,27 @@ impl Encoder {
         self.found.clear();
         self.more.clear();
         self.to_merge.clear();
+        self.medium_to_merge.clear();
         for &i in &self.missed[..missed] {
             self.cache.prefetch_short(self.hashes[i as usize]);
         }
         for number in 0..missed {
             let i = self.missed[number] as usize;
             let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let found = if end - start <= SHORT {
-                self.cache.short(self.keys[i], self.hashes[i])
+            let piece = &text[start..end];
+            let found = if piece.len() <= SHORT {
+                self.cache.short(self.keys[i], self.hashes[i], piece, &mut self.more)
             } else {
-                self.find_long(&text[start..end], pairs)
+                self.find_long(piece, pairs)
             };
             if found.is_none() {
-                self.to_merge.push(number as u32);
+                let short = piece.len() <= batch::SHORT;
+                let batch = if short { &mut self.to_merge } else { &mut self.medium_to_merge };
+                batch.push(number as u32);
             }
             self.found.push(found.unwrap_or_default());
         }
-        if !self.to_merge.is_empty() {
+        if !(self.to_merge.is_empty() & self.medium_to_merge.is_empty()) {
             self.merge_missed(text, pairs);
         }
     }
@@ -173,36 +181,38 @@ impl Encoder {
     /// The tokens of a piece of more than 15 bytes, unless it is one to merge with others.
     #[inline(always)]
     fn find_long(&mut self, piece: &[u8], pairs: &Pairs) -> Option<Found> {
-        let from = self.more.len();
-        if piece.len() <= cache::LONG {
-            self.more.extend_from_slice(self.cache.long(&cache::long_key(piece))?);
-        } else if piece.len() <= batch::LONGEST {
-            return None;
-        } else {
+        if piece.len() > batch::MEDIUM {
+            let from = self.more.len();
             long::merge(&mut self.window, pairs, piece, &mut self.more);
+            return Some(Found::many(from, self.more.len()));
         }
-        Some(Found::many(from, self.more.len()))
+        self.cache.long(piece, &mut self.more)
     }
 
     #[inline(always)]
     fn merge_missed(&mut self, text: &[u8], pairs: &Pairs) {
-        let Self { cache, merger, starts, keys, hashes, missed, found, more, to_merge, .. } = self;
-        let index = |number: usize| missed[to_merge[number] as usize] as usize;
-        let piece = |number: usize| &text[starts[index(number)]..starts[index(number) + 1]];
-        let pieces = (0..to_merge.len()).map(piece);
-        merger.merge(pairs, pieces, |number, tokens| {
-            let (i, piece) = (index(number), piece(number));
-            let tokens_found = Found::few(tokens).unwrap_or_else(|| {
+        let Self { cache, short, medium, starts, keys, hashes, missed, found, more, .. } = self;
+        let index = |number: u32| missed[number as usize] as usize;
+        let numbered = |&number: &u32| {
+            let i = index(number);
+            (number as usize, &text[starts[i]..starts[i + 1]])
+        };
+        let mut done = |number: usize, tokens: &[u32]| {
+            let (i, piece) = (index(number as u32), numbered(&(number as u32)).1);
+            if piece.len() <= SHORT {
+                cache.put_short(keys[i], hashes[i], piece, tokens);
+            } else {
+                cache.put_long(piece, tokens);
+            }
+            found[number] = Found::few(tokens).unwrap_or_else(|| {
                 more.extend_from_slice(tokens);
                 Found::many(more.len() - tokens.len(), more.len())
             });
-            if piece.len() > SHORT {
-                cache.put_long(piece, tokens);
-            } else if tokens.len() <= Found::FEW {
-                cache.put_short(keys[i], hashes[i], tokens_found);
-            }
-            found[to_merge[number] as usize] = tokens_found;
-        });
+        };
+        short.merge(pairs, self.to_merge.iter().map(numbered), &mut done);
+        if !self.medium_to_merge.is_empty() {
+            medium.merge(pairs, self.medium_to_merge.iter().map(numbered), &mut done);
+        }
     }
 
     /// Appends the ids of the pieces in order, those of the missed ones from where they were found.

@@ -44,6 +44,12 @@ impl Key {
         Self::from_window(&window, piece.len())
     }
 
+    /// Whether both are the same, without a branch between the halves.
+    #[inline(always)]
+    pub fn is(self, other: Self) -> bool {
+        (self.low ^ other.low) | (self.high ^ other.high) == 0
+    }
+
     #[inline(always)]
     pub fn hash(self) -> u64 {
         fold(self.low ^ 0x9E37_79B9_7F4A_7C15, self.high ^ 0xD6E8_FEB8_6659_FD93)

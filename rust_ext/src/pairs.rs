@@ -3,7 +3,7 @@
 use crate::{
     pair_hash::{RANK_BITS, hash, key},
     placement::{PAIRS, seeds},
-    table::Table,
+    table::{Table, Zero},
     vocab,
 };
 use std::sync::OnceLock;
@@ -11,19 +11,25 @@ use std::sync::OnceLock;
 /// No token: what two tokens merge into that do not merge, and a neighbour that merges with none.
 pub const NONE: u32 = (1 << RANK_BITS) - 1;
 
-const EMPTY: u64 = u64::MAX;
+const EMPTY: u64 = 0;
+
+/// While the table is built: how many pairs ahead their lines are asked for.
+const AHEAD: usize = 16;
 
 static SEEDS: [u16; PAIRS.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/pair_seeds.bin")));
 
-/// Entries `left << 36 | right << 18 | merged`. The seeds are such that every pair has room in its line.
+/// Entries `left << 36 | right << 18 | !merged`. The seeds are such that every pair has room in its line.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 struct Line([u64; PAIRS.slots]);
 
+// SAFETY: four times the number 0.
+unsafe impl Zero for Line {}
+
 pub struct Pairs {
     lines: Table<Line>,
     /// What two bytes merge into, by `first << 8 | second`.
-    bytes: Table<u32>,
+    bytes: Box<[u32; 1 << 16]>,
 }
 
 impl Pairs {
@@ -34,21 +40,26 @@ impl Pairs {
     }
 
     fn build() -> Self {
-        let mut pairs = Self {
-            lines: Table::new(Line([EMPTY; PAIRS.slots]), PAIRS.lines()),
-            bytes: Table::new(NONE, 1 << 16),
-        };
-        for rank in 0..vocab::TOKENS as u32 {
-            let Some((left, right)) = vocab::split(rank) else { continue };
-            let key = key(left, right);
-            let line = &mut pairs.lines[line(key) as usize].0;
-            let slot = line.iter_mut().find(|slot| **slot == EMPTY).expect("the build chose such seeds");
-            *slot = key << RANK_BITS | u64::from(rank);
-            if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
-                pairs.bytes[usize::from(first) << 8 | usize::from(second)] = rank;
+        let mut pairs = Self { lines: Table::new(PAIRS.lines()), bytes: Box::new([NONE; 1 << 16]) };
+        let splits = |rank: u32| Some((rank, vocab::split(rank)?));
+        let merges = (0..vocab::TOKENS as u32).filter_map(splits);
+        let ahead = merges.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
+        for ((rank, (left, right)), later) in merges.zip(ahead) {
+            if let Some((_, (left, right))) = later {
+                pairs.prefetch(left, right);
             }
+            pairs.insert(left, right, rank);
         }
         pairs
+    }
+
+    fn insert(&mut self, left: u32, right: u32, merged: u32) {
+        let key = key(left, right);
+        let slot = self.lines[line(key) as usize].0.iter_mut().find(|slot| **slot == EMPTY);
+        *slot.expect("the build chose such seeds") = key << RANK_BITS | u64::from(merged ^ NONE);
+        if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
+            self.bytes[usize::from(first) << 8 | usize::from(second)] = merged;
+        }
     }
 
     /// The token that `left` and `right` merge into, or `NONE`.
@@ -64,7 +75,8 @@ impl Pairs {
         let line = &self.lines[line as usize].0;
         // No branch on where in the line the entry is: the compiler makes vectors of this.
         let found = line.map(|entry| if entry >> RANK_BITS == key { entry } else { EMPTY });
-        ((found[0] & found[1]) & (found[2] & found[3])) as u32 & NONE
+        // Of no entry, the complement of 0: `NONE`.
+        !((found[0] | found[1]) | (found[2] | found[3])) as u32 & NONE
     }
 
     /// Number of the line to look for the pair in; it is on its way to the cache.

@@ -1,12 +1,15 @@
 //! Which short pieces are tokens: a read-only hash table of all 194,506 tokens of up to 15 bytes.
 
 use crate::{
-    key::{Key, SHORT},
+    key::Key,
     placement::{PIECES, seeds},
-    table::Table,
-    vocab::Vocabulary,
+    table::{Table, Zero},
+    vocab::{self, Vocabulary},
 };
 use std::sync::OnceLock;
+
+/// While the table is built: how many tokens ahead their lines are asked for.
+const AHEAD: usize = 16;
 
 static SEEDS: [u16; PIECES.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/piece_seeds.bin")));
 
@@ -17,6 +20,9 @@ pub struct Line {
     keys: [Key; PIECES.slots],
     tokens: [u32; PIECES.slots],
 }
+
+// SAFETY: zeros only.
+unsafe impl Zero for Line {}
 
 pub struct Pieces {
     lines: Table<Line>,
@@ -30,19 +36,24 @@ impl Pieces {
     }
 
     fn build(vocabulary: &Vocabulary) -> Self {
-        let mut lines = Table::new(Line::default(), PIECES.lines());
-        for (token, rank) in vocabulary.tokens().zip(0u32..) {
-            if token.len() > SHORT {
-                continue;
+        let mut pieces = Self { lines: Table::new(PIECES.lines()) };
+        let keys: Vec<(u32, Key, u32)> = (0..vocab::TOKENS as u32)
+            .filter_map(|rank| {
+                let key = vocabulary.key(rank)?;
+                Some((line(key.hash()) as u32, key, rank))
+            })
+            .collect();
+        for (i, &(line, key, rank)) in keys.iter().enumerate() {
+            if let Some(&(later, ..)) = keys.get(i + AHEAD) {
+                pieces.prefetch(later);
             }
-            let key = Key::of(token);
-            let line = &mut lines[line(key.hash())];
+            let line = &mut pieces.lines[line as usize];
             let slot = line.keys.iter().position(|&key| key == Key::default());
             let slot = slot.expect("the build chose such seeds");
             line.keys[slot] = key;
             line.tokens[slot] = rank;
         }
-        Self { lines }
+        pieces
     }
 
     #[inline(always)]
@@ -54,11 +65,10 @@ impl Pieces {
     #[inline(always)]
     pub fn find(&self, line: u32, key: Key) -> (u32, bool) {
         let line = &self.lines[line as usize];
-        let differs = |slot: usize| (line.keys[slot].low ^ key.low) | (line.keys[slot].high ^ key.high);
-        let [first, second, third] = [differs(0), differs(1), differs(2)];
-        let token = if second == 0 { line.tokens[1] } else { line.tokens[0] };
-        let token = if third == 0 { line.tokens[2] } else { token };
-        (token, (first == 0) | (second == 0) | (third == 0))
+        let [first, second, third] = line.keys.map(|other| other.is(key));
+        let token = if second { line.tokens[1] } else { line.tokens[0] };
+        let token = if third { line.tokens[2] } else { token };
+        (token, first | second | third)
     }
 }
 
@@ -71,6 +81,7 @@ pub fn line(hash: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::SHORT;
 
     #[test]
     fn finds_every_short_token_and_nothing_else() {

@@ -36,7 +36,6 @@ impl Layout {
 }
 
 /// Seeds as the build packs them.
-#[allow(dead_code, reason = "the build only writes them")]
 pub const fn seeds<const N: usize>(packed: &[u8]) -> [u16; N] {
     assert!(packed.len() == 2 * N);
     let mut seeds = [0; N];

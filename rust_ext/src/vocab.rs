@@ -1,5 +1,6 @@
 //! The vocabulary: token bytes by rank, expanded once per process from the embedded merge list.
 
+use crate::key::{Key, SHORT};
 use std::sync::OnceLock;
 
 pub const TOKENS: usize = 199_998;
@@ -53,21 +54,23 @@ impl Vocabulary {
     }
 
     fn expand() -> Self {
-        let mut bytes: Vec<u8> = Vec::with_capacity(1_420_000);
-        let mut offsets: Vec<u32> = Vec::with_capacity(TOKENS + 1);
-        offsets.push(0);
-        for rank in 0..TOKENS as u32 {
-            match split(rank) {
-                None => bytes.push(MERGES[rank as usize * 8]),
+        let mut offsets = vec![0u32; TOKENS + 1];
+        for rank in 0..TOKENS {
+            let length = |token: u32| offsets[token as usize + 1] - offsets[token as usize];
+            let length = split(rank as u32).map_or(1, |(left, right)| length(left) + length(right));
+            offsets[rank + 1] = offsets[rank] + length;
+        }
+        let mut bytes = vec![0; offsets[TOKENS] as usize + SLACK];
+        for rank in 0..TOKENS {
+            let at = offsets[rank] as usize;
+            match split(rank as u32) {
+                None => bytes[at] = MERGES[rank * 8],
                 Some((left, right)) => {
-                    for half in [left as usize, right as usize] {
-                        bytes.extend_from_within(offsets[half] as usize..offsets[half + 1] as usize);
-                    }
+                    let middle = at + copy_token(&mut bytes, &offsets, left, at);
+                    copy_token(&mut bytes, &offsets, right, middle);
                 }
             }
-            offsets.push(bytes.len() as u32);
         }
-        bytes.resize(bytes.len() + SLACK, 0);
         Self { bytes, offsets }
     }
 
@@ -97,9 +100,31 @@ impl Vocabulary {
         }
     }
 
+    /// The token's key, if it is short enough to have one.
+    #[inline]
+    pub fn key(&self, rank: u32) -> Option<Key> {
+        let length = self.token(rank).len();
+        let window =
+            self.bytes[self.offsets[rank as usize] as usize..].first_chunk().expect("there is slack");
+        (length <= SHORT).then(|| Key::from_window(window, length))
+    }
+
     pub fn tokens(&self) -> impl Iterator<Item = &[u8]> {
         (0..TOKENS as u32).map(|rank| self.token(rank))
     }
+}
+
+/// Copies an earlier token to `at` and returns its length.
+#[inline]
+fn copy_token(bytes: &mut [u8], offsets: &[u32], token: u32, at: usize) -> usize {
+    let (start, end) = (offsets[token as usize] as usize, offsets[token as usize + 1] as usize);
+    if end - start <= SLACK {
+        // A whole block, whatever the length: what is too much is overwritten by what follows.
+        bytes.copy_within(start..start + SLACK, at);
+    } else {
+        bytes.copy_within(start..end, at);
+    }
+    end - start
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Many short pieces at once.
+//! Many pieces at once.
 //!
 //! A merge has to know what its result merges with next, and the two table lines that tell are seldom in
 //! a near cache. So a group of pieces takes turns: each does one merge, asks for its two lines, and lets
@@ -10,26 +10,78 @@ use crate::{
     vocab,
 };
 
-/// Longest piece that can be merged here.
-pub const LONGEST: usize = 38;
+/// Longest piece that [`Short`] merges.
+pub const SHORT: usize = 38;
+/// Longest piece that [`Medium`] merges.
+pub const MEDIUM: usize = 126;
+
+// Two positions more than bytes: see `Job`.
+pub type Short = Batch<u64, { SHORT + 2 }>;
+pub type Medium = Batch<u128, { MEDIUM + 2 }>;
 
 const GROUP: usize = 16;
-const POSITION_BITS: u32 = 6;
-/// Of the bytes of a piece, and of one place before and one behind them that hold `NONE` and merge with
-/// nothing, so that every token has two neighbours.
-const POSITIONS: usize = LONGEST + 2;
+const POSITION_BITS: u32 = 7;
 const NO_KEY: u32 = NONE << POSITION_BITS;
 
-/// A piece being merged. A token is kept at the position of its first byte.
+/// A set of positions.
+pub trait Positions: Copy + Default {
+    fn first(count: usize) -> Self;
+    fn remove(&mut self, at: u32);
+    /// The next position behind `at`, of which there is one.
+    fn next(self, at: u32) -> u32;
+    /// The last position in front of `at`; `at` or 0 if there is none.
+    fn previous(self, at: u32) -> u32;
+    /// Takes the lowest position out, if there is one.
+    fn pop(&mut self) -> Option<u32>;
+}
+
+macro_rules! positions {
+    ($word:ty) => {
+        impl Positions for $word {
+            #[inline(always)]
+            fn first(count: usize) -> Self {
+                !0 >> (<$word>::BITS as usize - count)
+            }
+
+            #[inline(always)]
+            fn remove(&mut self, at: u32) {
+                *self &= !(1 << at);
+            }
+
+            #[inline(always)]
+            fn next(self, at: u32) -> u32 {
+                (self & (!1 << at)).trailing_zeros() % <$word>::BITS
+            }
+
+            #[inline(always)]
+            fn previous(self, at: u32) -> u32 {
+                <$word>::BITS - 1 - (self & !(!0 << at) | 1).leading_zeros()
+            }
+
+            #[inline(always)]
+            fn pop(&mut self) -> Option<u32> {
+                let lowest = (*self != 0).then(|| self.trailing_zeros());
+                *self &= self.wrapping_sub(1);
+                lowest
+            }
+        }
+    };
+}
+
+positions!(u64);
+positions!(u128);
+
+/// A piece being merged. A token is kept at the position of its first byte. Position 0 and the one behind
+/// the last byte hold `NONE`, which merges with nothing, so that every token has two neighbours.
 ///
 /// There are no branches on what merges with what: they would be mispredicted half of the time, which
 /// costs more than all the rest.
 #[derive(Clone, Copy)]
-struct Job {
+struct Job<P, const POSITIONS: usize> {
     /// Positions that hold a token or `NONE`.
-    live: u64,
+    live: P,
     tokens: [u32; POSITIONS],
-    /// What the token at a position and the next one merge into, `<< 6 |` the position; `NO_KEY` or more
+    /// What the token at a position and the next one merge into, `<< 7 |` the position; `NO_KEY` or more
     /// for `NONE`.
     keys: [u32; POSITIONS],
     /// Positions whose keys are to be renewed: of the last merge, and of its left neighbour.
@@ -41,37 +93,36 @@ struct Job {
     piece: usize,
 }
 
-const IDLE: Job = Job {
-    live: 0,
-    tokens: [NONE; POSITIONS],
-    keys: [NO_KEY; POSITIONS],
-    at: 0,
-    left: 0,
-    line: 0,
-    left_line: 0,
-    piece: 0,
-};
-
 /// Reusable room for a group of jobs.
-pub struct Batch {
-    jobs: Box<[Job; GROUP]>,
+pub struct Batch<P, const POSITIONS: usize> {
+    jobs: Box<[Job<P, POSITIONS>; GROUP]>,
 }
 
-impl Batch {
+impl<P: Positions, const POSITIONS: usize> Batch<P, POSITIONS> {
     pub fn new() -> Self {
-        Self { jobs: Box::new([IDLE; GROUP]) }
+        let idle = Job {
+            live: P::default(),
+            tokens: [NONE; POSITIONS],
+            keys: [NO_KEY; POSITIONS],
+            at: 0,
+            left: 0,
+            line: 0,
+            left_line: 0,
+            piece: 0,
+        };
+        Self { jobs: Box::new([idle; GROUP]) }
     }
 
-    /// Merges each of `pieces` (1 to 38 bytes each) and hands its number and its tokens to `done`, in any
-    /// order.
+    /// Merges each of `pieces` (two bytes less than there are positions, at most) and hands its number and
+    /// its tokens to `done`, in any order.
     #[inline(always)]
     pub fn merge<'a>(
         &mut self,
         pairs: &Pairs,
-        pieces: impl Iterator<Item = &'a [u8]>,
+        pieces: impl Iterator<Item = (usize, &'a [u8])>,
         mut done: impl FnMut(usize, &[u32]),
     ) {
-        let mut pieces = pieces.enumerate();
+        let mut pieces = pieces;
         // Jobs in use come first in `turns`.
         let mut turns: [u8; GROUP] = std::array::from_fn(|i| i as u8);
         let mut active = 0;
@@ -94,7 +145,7 @@ impl Batch {
                     i += 1;
                     continue;
                 }
-                let mut tokens = [0; LONGEST];
+                let mut tokens = [0; POSITIONS];
                 let count = job.finish(&mut tokens);
                 done(job.piece, &tokens[..count]);
                 match pieces.next() {
@@ -112,17 +163,18 @@ impl Batch {
     }
 
     #[inline(always)]
-    fn job(&mut self, turn: u8) -> &mut Job {
+    fn job(&mut self, turn: u8) -> &mut Job<P, POSITIONS> {
         &mut self.jobs[turn as usize % GROUP]
     }
 }
 
-impl Job {
+impl<P: Positions, const POSITIONS: usize> Job<P, POSITIONS> {
     #[inline(always)]
     fn start(&mut self, pairs: &Pairs, piece: &[u8], number: usize) {
         let length = piece.len();
+        assert!(0 < length && length <= POSITIONS - 2);
         let bytes = vocab::byte_tokens();
-        self.live = (1 << (length + 2)) - 1;
+        self.live = P::first(length + 2);
         self.piece = number;
         self.keys = [NO_KEY; POSITIONS];
         for (at, &byte) in (1..).zip(piece) {
@@ -141,7 +193,7 @@ impl Job {
     fn renew_keys(&mut self, pairs: &Pairs) {
         let (at, left) = (self.at, self.left);
         let token = self.tokens[at as usize];
-        let right_token = self.tokens[self.next(at) as usize];
+        let right_token = self.tokens[self.live.next(at) as usize];
         let left_token = self.tokens[left as usize];
         self.keys[at as usize] = key(pairs.merged_at(self.line, token, right_token), at);
         self.keys[left as usize] = key(pairs.merged_at(self.left_line, left_token, token), left);
@@ -156,37 +208,27 @@ impl Job {
         }
         let at = best % (1 << POSITION_BITS);
         let merged = best >> POSITION_BITS;
-        let right = self.next(at);
-        self.live &= !(1 << right);
+        let right = self.live.next(at);
+        self.live.remove(right);
         self.keys[right as usize] = NO_KEY;
         self.tokens[at as usize] = merged;
         self.at = at;
-        self.left = self.previous(at);
-        self.line = pairs.prefetch(merged, self.tokens[self.next(at) as usize]);
+        self.left = self.live.previous(at);
+        self.line = pairs.prefetch(merged, self.tokens[self.live.next(at) as usize]);
         self.left_line = pairs.prefetch(self.tokens[self.left as usize], merged);
         true
     }
 
     #[inline(always)]
-    fn next(&self, at: u32) -> u32 {
-        (self.live & (!1 << at)).trailing_zeros() % 64
-    }
-
-    /// The live position in front of `at`, which is not the first one.
-    #[inline(always)]
-    fn previous(&self, at: u32) -> u32 {
-        63 - (self.live & !(!0 << at) | 1).leading_zeros()
-    }
-
-    #[inline(always)]
-    fn finish(&self, tokens: &mut [u32; LONGEST]) -> usize {
-        let (mut live, mut count) = (self.live & (self.live - 1), 0);
-        while live & (live - 1) != 0 {
-            tokens[count] = self.tokens[live.trailing_zeros() as usize];
-            count += 1;
-            live &= live - 1;
+    fn finish(&self, tokens: &mut [u32; POSITIONS]) -> usize {
+        let mut live = self.live;
+        let mut count = 0;
+        while let Some(at) = live.pop() {
+            // The places before and behind the piece are overwritten and left out.
+            tokens[count] = self.tokens[at as usize];
+            count += usize::from(at != 0);
         }
-        count
+        count - 1
     }
 }
 
@@ -200,16 +242,26 @@ mod tests {
     use super::*;
     use crate::{merge::heap, testing::pieces};
 
-    #[test]
-    fn merges_as_the_heap_does() {
-        let pieces: Vec<Vec<u8>> = pieces(3, 30_000, LONGEST).collect();
+    fn merges_as_the_heap_does<P: Positions, const POSITIONS: usize>() {
+        let pieces: Vec<Vec<u8>> = pieces(3, 20_000, POSITIONS - 2).collect();
         let mut results = vec![Vec::new(); pieces.len()];
-        let mut batch = Batch::new();
-        batch.merge(Pairs::get(), pieces.iter().map(Vec::as_slice), |i, tokens| results[i] = tokens.to_vec());
+        let mut batch = Batch::<P, POSITIONS>::new();
+        let numbered = pieces.iter().map(Vec::as_slice).enumerate();
+        batch.merge(Pairs::get(), numbered, |i, tokens| results[i] = tokens.to_vec());
         for (piece, tokens) in pieces.iter().zip(results) {
             let mut expected = Vec::new();
             heap::merge(piece, &mut expected);
             assert_eq!(tokens, expected, "{piece:?}");
         }
+    }
+
+    #[test]
+    fn short_ones_merge_as_in_the_heap() {
+        merges_as_the_heap_does::<u64, { SHORT + 2 }>();
+    }
+
+    #[test]
+    fn medium_ones_merge_as_in_the_heap() {
+        merges_as_the_heap_does::<u128, { MEDIUM + 2 }>();
     }
 }

@@ -189,7 +189,7 @@ impl Classify for Portable {
         let mut masks = Masks::default();
         for (i, &byte) in block.iter().enumerate() {
             let bit = 1 << i;
-            let mut set = |mask: &mut u64, is: bool| *mask |= if is { bit } else { 0 };
+            let set = |mask: &mut u64, is: bool| *mask |= if is { bit } else { 0 };
             set(&mut masks.letter, byte.is_ascii_alphabetic());
             set(&mut masks.small, byte.is_ascii_lowercase());
             set(&mut masks.digit, byte.is_ascii_digit());
