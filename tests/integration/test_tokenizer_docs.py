@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tokenizer.md", "docs/format.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tokenizer.md", "docs/format.md", "docs/rendering.md"])
 def test_code_blocks(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     blocks = "".join(BLOCK.findall(text))
