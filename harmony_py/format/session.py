@@ -30,8 +30,7 @@ class Break(NamedTuple):
     message_index: int
     """Of the message that the token belonged to."""
     dropped: tuple[int, ...]
-    """Indices of messages that the engine has seen and that are left out now; if there are none, a message was
-    changed."""
+    """Indices of messages that the engine has seen and that are left out now; none if a message was changed."""
 
 
 class Prompt(NamedTuple):
