@@ -160,11 +160,15 @@ class StreamableParser:
         However a stream is cut into calls, the events are the same, but for where the deltas are cut.
         """
         machine = self._machine
-        if not isinstance(tokens, int):
-            return self._watch(tokens)
-        if not (machine.flowing and 0 <= tokens < FIRST_CONTROL):
-            return self._watch([tokens])
-        machine.tokens.append(tokens)
+        if isinstance(tokens, int):
+            ids, plain = [tokens], 0 <= tokens < FIRST_CONTROL
+        else:
+            ids, controls = scan(tokens, any_size=machine.policy.any_id)
+            plain = not controls
+        if not (plain and machine.flowing):
+            return self._watch(ids)
+        # Most of a stream is text inside content: nothing to decide.
+        machine.tokens += ids
         text = machine.content.advance(machine.tokens, len(machine.tokens))
         self._delta, self._delta_at = text or None, len(machine.tokens)
         return [ContentDelta(len(machine.records), text)] if text else []
