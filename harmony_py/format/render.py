@@ -92,7 +92,7 @@ class Renderer:
             mask += [False] * given + [is_trained] * (len(entry.tokens) - given)
             continues = is_assistant and entry.tokens[-1] == END
         if next_role is not None:
-            spans.append(RenderedSpan(len(mask), len(tokens), None, "header", next_role, None))
+            spans.append(RenderedSpan(len(mask), len(tokens), None, "header", Role(next_role), None))
             mask += [False] * (len(tokens) - len(mask))
         return Rendered(tokens, spans, mask)
 
@@ -106,7 +106,7 @@ class Renderer:
         indices = [index for index in range(len(messages)) if index not in gone]
         kept = [messages[index] for index in indices]
         # What is left out still counts here: the tools it defines may be called.
-        tools_gone = any(defines_functions(messages[index]) for index in gone)
+        tools_gone = any(defines_functions(message) for i, message in enumerate(messages) if i in gone)
         return Kept(indices, kept, self._messages.entries(kept, indices, tools_gone))
 
     def _joined(self, kept: Kept, next_role: Role | None, training: bool) -> list[int]:
@@ -128,8 +128,8 @@ class Renderer:
         return is_final and (terminator == END or self._config.quirks)
 
 
-def _checked(conversation: Conversation | Sequence[Message]) -> Sequence[Message]:
-    messages = conversation.messages if isinstance(conversation, Conversation) else conversation
+def _checked(conversation: Conversation | Sequence[Message]) -> list[Message]:
+    messages = conversation.messages if isinstance(conversation, Conversation) else list(conversation)
     if not {Message}.issuperset(map(type, messages)):
         for index, message in enumerate(messages):
             if not isinstance(message, Message):

@@ -55,9 +55,9 @@ def _previous_turns(messages: Sequence[Message]) -> Collection[int]:
             gone += thoughts if answered else []
             thoughts = []
             answered = False
-        elif message.channel == ANALYSIS and _is_thought(message):
+        elif _is_thought(message):
             thoughts.append(index)
-        elif message.channel == FINAL and message.author.role == Role.ASSISTANT:
+        elif _is_answer(message):
             answered = True
     return frozenset(gone)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harmony_py.chat import MessageSource, Role
+from harmony_py.format.message import end_in_prompt
 from harmony_py.format.parse import parse
-from harmony_py.tokenizer.special import CALL, END, RETURN, STOP_TOKENS
+from harmony_py.tokenizer.special import RETURN, STOP_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ class Break(NamedTuple):
     message_index: int
     """Of the message that the token belonged to."""
     dropped: tuple[int, ...]
-    """Indices of messages that the engine has seen and that are left out now; none if a message was changed."""
+    """Messages that the engine has seen and that are left out now; none if a message was changed."""
 
 
 class Prompt(NamedTuple):
@@ -90,7 +91,7 @@ class Session:
             terminator = own[-1] if own[-1] in STOP_TOKENS else None
             message.attach_source(MessageSource(tuple(own), start, style, terminator, terminator is not None))
         if result.messages:
-            _end(self._sampled[len(self._messages) - 1], result.messages[-1])
+            end_in_prompt(self._sampled[len(self._messages) - 1], result.messages[-1])
         self._seen += ids
         return result
 
@@ -120,14 +121,6 @@ class Session:
     def _sampled_ids(self, index: int, message: Message) -> list[int] | None:
         """The ids of a message that the model wrote and nobody changed."""
         return self._sampled.get(index) if message.source else None
-
-
-def _end(ids: list[int], message: Message) -> None:
-    """End `ids` as a message in a prompt ends."""
-    if ids[-1] == RETURN:
-        ids[-1] = END
-    elif ids[-1] not in STOP_TOKENS:
-        ids.append(CALL if message.is_tool_call else END)
 
 
 def _bounds(result: ParseResult) -> list[tuple[int, int]]:
