@@ -160,9 +160,13 @@ class HarmonyEncoding:
 _MOST_RENDERERS = 16
 
 
-@functools.cache
 def load_harmony_encoding(name: str = NAME) -> HarmonyEncoding:
-    """The process's one encoding of this name."""
+    """The process's one encoding with the default configuration; it has one name, upstream's."""
     if str(name) != NAME:
         raise ValueError(f"Invalid HarmonyEncodingName: {name}")
+    return _shared()
+
+
+@functools.cache
+def _shared() -> HarmonyEncoding:
     return HarmonyEncoding()
