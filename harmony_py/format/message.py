@@ -65,6 +65,8 @@ class MessageRenderer:
         self._config = config
         self._cache = Cache(cache_tokens)
         self._heads: dict[Key, _Head] = {}
+        self.prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
+        """The beginning of a message of each role."""
 
     def entries(
         self, messages: Sequence[Message], places: Sequence[int | None], has_function_tools: bool = False

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harmony_py.chat import Conversation, Message, Role
 from harmony_py.errors import RenderError
-from harmony_py.format.message import MessageRenderer
 from harmony_py.format.retention import FINAL, dropped
 from harmony_py.format.templates import defines_functions
-from harmony_py.tokenizer.special import END, RETURN, START
+from harmony_py.tokenizer.special import END, RETURN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from harmony_py.format.cache import Entry
     from harmony_py.format.config import RenderConfig
-    from harmony_py.tokenizer import Tokenizer
+    from harmony_py.format.message import MessageRenderer
 
 Part = Literal["header", "content", "terminator"]
 
@@ -55,10 +54,10 @@ class Kept(NamedTuple):
 class Renderer:
     """Renders conversations one way."""
 
-    def __init__(self, tokenizer: Tokenizer, config: RenderConfig, cache_tokens: int) -> None:
+    def __init__(self, messages: MessageRenderer, config: RenderConfig) -> None:
+        self._messages = messages
         self._config = config
-        self._messages = MessageRenderer(tokenizer, config, cache_tokens)
-        self.prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
+        self.prompts = messages.prompts
 
     def message(self, message: Message, has_function_tools: bool) -> list[int]:
         """The tokens of one message on its own."""
