@@ -45,7 +45,10 @@ class Library(NamedTuple):
 
 def _ours(harmony_py: Any, folder: Path) -> Engine:
     tokenizer = harmony_py.Tokenizer.o200k_harmony()
-    return _with_tiktokens_methods(tokenizer)._replace(count_only=tokenizer.count)
+    return _with_tiktokens_methods(tokenizer)._replace(
+        to_array=lambda text: tokenizer.encode_to_buffer(text, disallowed_special=()),
+        count_only=tokenizer.count,
+    )
 
 
 def _tiktoken(tiktoken: Any, folder: Path) -> Engine:

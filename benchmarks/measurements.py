@@ -201,6 +201,8 @@ def startup(plan: Plan) -> list[Comparison]:
     answers = gather(plan, plan.job("startup"))
     comparison = Comparison("Startup", "ms", False, [])
     comparison.figures.extend(figures("import only", answers, lambda answer: answer["import"] * 1e3))
+    after = figures("then to first id", answers, lambda answer: (answer["first id"] - answer["import"]) * 1e3)
+    comparison.figures.extend(after)
     comparison.figures.extend(figures("import to first id", answers, lambda answer: answer["first id"] * 1e3))
     return [comparison]
 

@@ -107,8 +107,8 @@ _WHOLE_TEXTS: Final = _WholeTexts()
 class TextStream:
     """The text of a message that is still being written: complete code points only.
 
-    Ids are decoded when somebody asks for their text, each of them once. What `advance` returned, put
-    together, is the text; and that is what decoding all the ids at once gives.
+    Each id is decoded once. What `take` and `advance` returned, put together, is the text; and that is what
+    decoding all the ids at once gives.
     """
 
     __slots__ = ("_pending", "_pieces", "_text", "done", "start")
@@ -121,14 +121,19 @@ class TextStream:
         self._pieces: list[str] = []
         self._text = ""
 
-    def advance(self, tokens: list[int], end: int) -> str:
-        """The text that the ids from `done` to `end` complete."""
-        start, self.done = self.done, end
-        if end - start == 1 and not self._pending:
-            whole = _WHOLE_TEXTS[tokens[start]]
+    def take(self, token: int) -> str | None:
+        """The text that the next id completes, if any."""
+        self.done += 1
+        if not self._pending:
+            whole = _WHOLE_TEXTS[token]
             if whole is not None:
                 self._pieces.append(whole)
                 return whole
+        return self._take(token_bytes(token), final=False) or None
+
+    def advance(self, tokens: list[int], end: int) -> str:
+        """The text that the ids from `done` to `end` complete."""
+        start, self.done = self.done, end
         return self._take(to_bytes(tokens[start:end]), final=False)
 
     def finish(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.chat import Role
 from harmony_py.format.config import RenderConfig
+from harmony_py.format.message import MessageRenderer
 from harmony_py.format.parse import ParseResult, PolicyName, StreamableParser, parse
 from harmony_py.format.render import Rendered, Renderer
 from harmony_py.tokenizer import Tokenizer
@@ -22,6 +24,9 @@ NAME = "HarmonyGptOss"
 
 CACHE_TOKENS = 500_000
 """Tokens that each way of rendering may remember: some 20 MB."""
+
+
+_MOST_RENDERERS = 16
 
 
 class HarmonyEncoding:
@@ -43,6 +48,7 @@ class HarmonyEncoding:
         self.tokenizer = tokenizer or Tokenizer.o200k_harmony()
         self.config = config or RenderConfig()
         self._cache_tokens = cache_tokens
+        self._styles: dict[RenderConfig, MessageRenderer] = {}
         self._renderers: dict[RenderConfig, Renderer] = {}
 
     # -- rendering -----------------------------------------------------------------------------------------
@@ -99,10 +105,18 @@ class HarmonyEncoding:
         config = config or self.config
         renderer = self._renderers.get(config)
         if renderer is None:
+            # Policies come and go, being functions at times: messages are remembered without regard to them.
+            style = dataclasses.replace(config, analysis="never")
+            if style not in self._styles:
+                self._styles[style] = MessageRenderer(self.tokenizer, style, self._cache_tokens)
             if len(self._renderers) >= _MOST_RENDERERS:
                 self._renderers.clear()
-            renderer = self._renderers[config] = Renderer(self.tokenizer, config, self._cache_tokens)
+            renderer = self._renderers[config] = Renderer(self._styles[style], config)
         return renderer
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what was rendered: a copy begins with nothing remembered."""
+        return {**self.__dict__, "_styles": {}, "_renderers": {}}
 
     # -- parsing -------------------------------------------------------------------------------------------
 
@@ -153,12 +167,13 @@ class HarmonyEncoding:
         return sorted(ASSISTANT_ACTION_STOP_TOKENS)
 
 
-_MOST_RENDERERS = 16
+def load_harmony_encoding(name: str = NAME) -> HarmonyEncoding:
+    """The process's one encoding with the default configuration; it has one name, upstream's."""
+    if str(name) != NAME:
+        raise ValueError(f"Invalid HarmonyEncodingName: {name}")
+    return _shared()
 
 
 @functools.cache
-def load_harmony_encoding(name: str = NAME) -> HarmonyEncoding:
-    """The process's one encoding of this name."""
-    if str(name) != NAME:
-        raise ValueError(f"Invalid HarmonyEncodingName: {name}")
+def _shared() -> HarmonyEncoding:
     return HarmonyEncoding()

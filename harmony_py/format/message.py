@@ -11,7 +11,17 @@ from harmony_py.format.cache import Cache, Entry, hashable, settings_key, text_k
 from harmony_py.format.header import write
 from harmony_py.format.templates import defines_functions, developer_text, system_text
 from harmony_py.format.validate import Guard
-from harmony_py.tokenizer.special import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, START, START_OF_TEXT
+from harmony_py.tokenizer.special import (
+    CALL,
+    CHANNEL,
+    CONSTRAIN,
+    END,
+    MESSAGE,
+    RETURN,
+    START,
+    START_OF_TEXT,
+    STOP_TOKENS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +33,6 @@ if TYPE_CHECKING:
 
 _PROMPT_LENGTH: Final = 2
 """`<|start|>` and a role, which is one token whatever the role."""
-
 
 _HEAD: Final = 5
 """The fields at the front of a key that make the header."""
@@ -56,6 +65,8 @@ class MessageRenderer:
         self._config = config
         self._cache = Cache(cache_tokens)
         self._heads: dict[Key, _Head] = {}
+        self.prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
+        """The beginning of a message of each role."""
 
     def entries(
         self, messages: Sequence[Message], places: Sequence[int | None], has_function_tools: bool = False
@@ -156,21 +167,14 @@ class MessageRenderer:
 
 
 def _from_source(message: Message) -> Entry | None:
-    """The entry made of the ids that a message was parsed from, if it is unchanged and they are in order.
-
-    The terminator is what it is in a conversation that goes on: never `<|return|>`, and never missing.
-    """
+    """The entry made of the ids that a message was parsed from, if it is unchanged and they are in order."""
     source = message.source
     if source is None or source.tokens.count(MESSAGE) != 1 or source.tokens[0] != START:
         return None
     tokens = list(source.tokens)
+    end_in_prompt(tokens, message)
     header_end = tokens.index(MESSAGE) + 1
     controls = [token for token in tokens[1 : header_end - 1] if token >= START_OF_TEXT]
-    if source.terminator is None:
-        tokens.append(END)
-    if source.terminator != CALL:
-        is_call = message.author.role == Role.ASSISTANT and message.recipient not in (None, EVERYONE)
-        tokens[-1] = CALL if source.terminator is None and is_call else END
     content = tokens[header_end:-1]
     if sorted(controls) not in _HEADER_CONTROLS or max(content, default=0) >= START_OF_TEXT:
         return None
@@ -179,3 +183,12 @@ def _from_source(message: Message) -> Entry | None:
 
 _HEADER_CONTROLS: Final[tuple[list[int], ...]] = ([], [CHANNEL], [CONSTRAIN], [CONSTRAIN, CHANNEL])
 """The control tokens that a header may hold, in the order of their ids."""
+
+
+def end_in_prompt(tokens: list[int], message: Message) -> None:
+    """End a parsed message's tokens as they must when others follow: by a terminator, not `<|return|>`."""
+    if tokens[-1] == RETURN:
+        tokens[-1] = END
+    elif tokens[-1] not in STOP_TOKENS:
+        is_call = message.author.role == Role.ASSISTANT and message.recipient not in (None, EVERYONE)
+        tokens.append(CALL if is_call else END)

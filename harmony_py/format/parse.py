@@ -74,7 +74,7 @@ class StreamableParser:
     `encoding` is there for `openai-harmony`'s signature; there is one vocabulary, so it is not looked at.
     """
 
-    __slots__ = ("_delta", "_delta_at", "_machine", "_settings", "_shown", "_shown_at", "_snapshot")
+    __slots__ = ("_delta", "_machine", "_settings", "_snapshot")
 
     def __init__(
         self,
@@ -110,22 +110,16 @@ class StreamableParser:
         role = Role.ASSISTANT if begin is None else None
         parser = cls(encoding, role, strict=strict, policy=policy, tools=tools)
         parser._take(ids[begin or 0 :])
-        machine = parser._machine
-        machine.completes = True
-        if machine.header is not None:
-            # What the prompt says already is part of the message, but no news.
-            machine.content.advance(machine.tokens, machine.shown_end())
+        parser._machine.completes = True
+        # What the prompt says already is part of the message, but no news.
+        parser._delta = None
         return parser
 
     def reset(self) -> Self:
         """Begin anew, as the parser was made."""
         self._machine = self._settings.machine()
         self._snapshot: list[Message] = []
-        # The last call showed the text from `_shown` on, provided that there are still `_shown_at` tokens.
-        self._shown = self._shown_at = 0
-        # The last delta, read when there were `_delta_at` tokens.
         self._delta: str | None = None
-        self._delta_at = 0
         return self
 
     def copy(self) -> Self:
@@ -145,6 +139,7 @@ class StreamableParser:
         machine = self._machine
         if machine.flowing and token.__class__ is int and 0 <= token < FIRST_CONTROL:
             machine.tokens.append(token)
+            self._delta = machine.content.take(token)
         else:
             self._take([index(token)])
         return self
@@ -160,13 +155,18 @@ class StreamableParser:
         However a stream is cut into calls, the events are the same, but for where the deltas are cut.
         """
         machine = self._machine
-        if not isinstance(tokens, int):
-            return self._watch(tokens)
-        if not (machine.flowing and 0 <= tokens < FIRST_CONTROL):
-            return self._watch([tokens])
-        machine.tokens.append(tokens)
-        text = machine.content.advance(machine.tokens, len(machine.tokens))
-        self._delta, self._delta_at = text or None, len(machine.tokens)
+        if isinstance(tokens, int):
+            ids, plain = [tokens], 0 <= tokens < FIRST_CONTROL
+        else:
+            ids, controls = scan(tokens, any_size=machine.policy.any_id)
+            plain = not controls
+        if not (plain and machine.flowing):
+            return self._watch(ids)
+        # Most of a stream is text inside content: nothing to decide.
+        machine.tokens += ids
+        content = machine.content
+        text = content.take(ids[0]) if len(ids) == 1 else content.advance(machine.tokens, len(machine.tokens))
+        self._delta = text or None
         return [ContentDelta(len(machine.records), text)] if text else []
 
     def finish(self) -> list[Event]:
@@ -182,20 +182,17 @@ class StreamableParser:
             if tokens is None:
                 machine.finish()
             else:
-                self._take(tokens)
+                machine.feed(tokens)
         finally:
             machine.events = None
-        if machine.header is not None:
-            self._delta, self._delta_at = machine.fresh or None, len(machine.tokens)
+        self._delta = machine.fresh or None
         return events
 
     def _take(self, tokens: Iterable[int]) -> None:
         machine = self._machine
-        self._shown = machine.shown_end()
-        try:
-            machine.feed(tokens)
-        finally:
-            self._shown_at = len(machine.tokens)
+        machine.feed(tokens)
+        if machine.header is not None:
+            self._delta = machine.content.advance(machine.tokens, machine.shown_end()) or None
 
     # -- openai-harmony's properties -----------------------------------------------------------------------
 
@@ -227,33 +224,12 @@ class StreamableParser:
     @property
     def current_content(self) -> str:
         """The open message's text so far, as far as its code points are complete."""
-        if self._machine.header is None:
-            return ""
-        self._catch_up()
-        return self._machine.content.text()
+        return "" if self._machine.header is None else self._machine.content.text()
 
     @property
     def last_content_delta(self) -> str | None:
         """The text that the last call completed; None if none was, or no content is open."""
-        machine = self._machine
-        if machine.header is None:
-            return None
-        if self._delta_at != len(machine.tokens):
-            self._catch_up()
-        return self._delta
-
-    def _catch_up(self) -> None:
-        """Decode what has not been: first, unread, what came before the last call, then what it brought."""
-        machine = self._machine
-        tokens, content = machine.tokens, machine.content
-        here = len(tokens)
-        if self._delta_at == here:
-            return
-        self._delta_at = here
-        shown = self._shown if self._shown_at == here else here - 1
-        if content.done < shown:
-            content.advance(tokens, shown)
-        self._delta = content.advance(tokens, here if machine.flowing else machine.shown_end()) or None
+        return None if self._machine.header is None else self._delta
 
     @property
     def messages(self) -> list[Message]:
@@ -281,7 +257,6 @@ class StreamableParser:
                 "channel": header.channel,
                 "content_type": header.content_type,
             }
-            self._catch_up()
             data["content_tokens"] = machine.content.complete_tokens(machine.tokens)
         elif machine.state is not State.BETWEEN:
             data["header_tokens"] = machine.tokens[machine.head :]

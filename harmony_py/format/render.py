@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harmony_py.chat import Conversation, Message, Role
 from harmony_py.errors import RenderError
-from harmony_py.format.message import MessageRenderer
 from harmony_py.format.retention import FINAL, dropped
 from harmony_py.format.templates import defines_functions
-from harmony_py.tokenizer.special import END, RETURN, START
+from harmony_py.tokenizer.special import END, RETURN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from harmony_py.format.cache import Entry
     from harmony_py.format.config import RenderConfig
-    from harmony_py.tokenizer import Tokenizer
+    from harmony_py.format.message import MessageRenderer
 
 Part = Literal["header", "content", "terminator"]
 
@@ -55,10 +54,10 @@ class Kept(NamedTuple):
 class Renderer:
     """Renders conversations one way."""
 
-    def __init__(self, tokenizer: Tokenizer, config: RenderConfig, cache_tokens: int) -> None:
+    def __init__(self, messages: MessageRenderer, config: RenderConfig) -> None:
+        self._messages = messages
         self._config = config
-        self._messages = MessageRenderer(tokenizer, config, cache_tokens)
-        self.prompts = {role: [START, *tokenizer.encode_ordinary(role.value)] for role in Role}
+        self.prompts = messages.prompts
 
     def message(self, message: Message, has_function_tools: bool) -> list[int]:
         """The tokens of one message on its own."""
@@ -92,7 +91,7 @@ class Renderer:
             mask += [False] * given + [is_trained] * (len(entry.tokens) - given)
             continues = is_assistant and entry.tokens[-1] == END
         if next_role is not None:
-            spans.append(RenderedSpan(len(mask), len(tokens), None, "header", next_role, None))
+            spans.append(RenderedSpan(len(mask), len(tokens), None, "header", Role(next_role), None))
             mask += [False] * (len(tokens) - len(mask))
         return Rendered(tokens, spans, mask)
 
@@ -106,7 +105,7 @@ class Renderer:
         indices = [index for index in range(len(messages)) if index not in gone]
         kept = [messages[index] for index in indices]
         # What is left out still counts here: the tools it defines may be called.
-        tools_gone = any(defines_functions(messages[index]) for index in gone)
+        tools_gone = any(defines_functions(message) for i, message in enumerate(messages) if i in gone)
         return Kept(indices, kept, self._messages.entries(kept, indices, tools_gone))
 
     def _joined(self, kept: Kept, next_role: Role | None, training: bool) -> list[int]:
@@ -128,8 +127,8 @@ class Renderer:
         return is_final and (terminator == END or self._config.quirks)
 
 
-def _checked(conversation: Conversation | Sequence[Message]) -> Sequence[Message]:
-    messages = conversation.messages if isinstance(conversation, Conversation) else conversation
+def _checked(conversation: Conversation | Sequence[Message]) -> list[Message]:
+    messages = conversation.messages if isinstance(conversation, Conversation) else list(conversation)
     if not {Message}.issuperset(map(type, messages)):
         for index, message in enumerate(messages):
             if not isinstance(message, Message):

@@ -28,6 +28,10 @@ AnalysisPolicy: TypeAlias = "PolicyName | Callable[[Sequence[Message]], Collecti
 ANALYSIS: Final = "analysis"
 FINAL: Final = "final"
 
+# A member of an enum costs a look-up at every turn of a loop.
+_USER: Final = Role.USER
+_ASSISTANT: Final = Role.ASSISTANT
+
 
 def dropped(messages: Sequence[Message], policy: AnalysisPolicy) -> Collection[int]:
     """The indices of the messages that `policy` leaves out."""
@@ -51,15 +55,17 @@ def _previous_turns(messages: Sequence[Message]) -> Collection[int]:
     thoughts: list[int] = []
     answered = False
     for index, message in enumerate(messages):
-        if message.author.role == Role.USER:
+        role = message.author.role
+        if role == _USER:
             gone += thoughts if answered else []
             thoughts = []
             answered = False
-        elif message.channel == ANALYSIS and _is_thought(message):
-            thoughts.append(index)
-        elif message.channel == FINAL and message.author.role == Role.ASSISTANT:
-            answered = True
-    return frozenset(gone)
+        elif role == _ASSISTANT:
+            if message.channel == FINAL:
+                answered = True
+            elif message.channel == ANALYSIS and not message.is_tool_call:
+                thoughts.append(index)
+    return gone
 
 
 def _tool_cycle(messages: Sequence[Message]) -> Collection[int]:
@@ -84,8 +90,8 @@ _POLICIES: Final[dict[str, Callable[[Sequence[Message]], Collection[int]]]] = {
 
 def _is_thought(message: Message) -> bool:
     """Whether the assistant thinks aloud here. What calls a tool, or comes from one, is no thought."""
-    return message.channel == ANALYSIS and message.author.role == Role.ASSISTANT and not message.is_tool_call
+    return message.channel == ANALYSIS and message.author.role == _ASSISTANT and not message.is_tool_call
 
 
 def _is_answer(message: Message) -> bool:
-    return message.channel == FINAL and message.author.role == Role.ASSISTANT
+    return message.channel == FINAL and message.author.role == _ASSISTANT

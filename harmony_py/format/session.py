@@ -10,38 +10,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harmony_py.chat import MessageSource, Role
+from harmony_py.format.message import end_in_prompt
 from harmony_py.format.parse import parse
-from harmony_py.tokenizer.special import END, RETURN, STOP_TOKENS
+from harmony_py.tokenizer.special import RETURN, STOP_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harmony_py.chat import Message
-    from harmony_py.format.cache import Entry
     from harmony_py.format.config import RenderConfig
     from harmony_py.format.encoding import HarmonyEncoding
     from harmony_py.format.parse import ParseResult
 
 
 class Break(NamedTuple):
-    """Where a prompt departs from the one before, which is therefore not its beginning."""
+    """Where a prompt departs from what the engine has seen: the last prompt, and what it sampled then."""
 
     token_index: int
     """Of the first token that differs."""
     message_index: int
     """Of the message that the token belonged to."""
     dropped: tuple[int, ...]
-    """Indices of the messages that were in the last prompt and are left out now; if there are none, a message
-    was changed."""
+    """Messages that the engine has seen and that are left out now; none if a message was changed."""
 
 
 class Prompt(NamedTuple):
     tokens: list[int]
     shared: int
-    """How many of its first tokens are the last prompt's: all of them, unless there is a break."""
+    """How many of its first tokens are the last prompt's."""
     reusable: int
     """How many of its first tokens an engine has seen: the last prompt's and those sampled after it."""
     broken: Break | None
+    """Set if it is fewer than there could be."""
 
 
 class Session:
@@ -55,12 +55,13 @@ class Session:
     ) -> None:
         self._renderer = encoding.renderer(config)
         self._messages = list(messages)
-        self._sampled: set[int] = set()
+        self._sampled: dict[int, list[int]] = {}
         self._next_role = Role.ASSISTANT
-        # What the engine has seen: the last prompt, where each message began in it, and what it sampled.
-        self._prompt: list[int] = []
+        # What the engine has seen: the last prompt and what it sampled, and where in them each message began.
+        self._seen: list[int] = []
         self._starts: list[tuple[int, int]] = []
-        self._answer: list[int] = []
+        # So much of it is the last prompt, and so much belongs into every prompt to come.
+        self._prompt_length = self._lasting = 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -78,15 +79,20 @@ class Session:
         no message, such as a header cut short, the result's `pending`.
         """
         result = parse(ids, self._next_role, policy="recover", tools=tools)
-        given = self._renderer.prompts[self._next_role]
+        prompt = self._renderer.prompts[self._next_role]
         for message, (start, end) in zip(result.messages, _bounds(result), strict=True):
-            own = (*(() if start else given), *ids[start:end])
-            terminator = own[-1] if own[-1] in STOP_TOKENS else None
-            style = message.source.header_style if message.source else "role_first"
-            message.attach_source(MessageSource(own, start, style, terminator, terminator is not None))
-            self._sampled.add(len(self._messages))
+            own = [*([] if start else prompt), *ids[start:end]]
+            index = len(self._messages)
             self._messages.append(message)
-        self._answer += ids
+            self._sampled[index] = own
+            self._starts += [(len(self._seen) + start, index)] if start else []
+            self._lasting = len(self._seen) + end - (own[-1] == RETURN)
+            style = message.source.header_style if message.source else "role_first"
+            terminator = own[-1] if own[-1] in STOP_TOKENS else None
+            message.attach_source(MessageSource(tuple(own), start, style, terminator, terminator is not None))
+        if result.messages:
+            end_in_prompt(self._sampled[len(self._messages) - 1], result.messages[-1])
+        self._seen += ids
         return result
 
     def prompt(self, next_turn_role: Role = Role.ASSISTANT) -> Prompt:
@@ -96,30 +102,25 @@ class Session:
         starts = []
         for index, message, entry in zip(*kept, strict=True):
             starts.append((len(tokens), index))
-            tokens += self._sampled_ids(index, message, entry) or entry.tokens
+            tokens += self._sampled_ids(index, message) or entry.tokens
         starts.append((len(tokens), len(self._messages)))
         tokens += self._renderer.prompts[next_turn_role]
 
-        shared = _shared(self._prompt, tokens)
+        reusable = _shared(self._seen, tokens)
         broken = None
-        if shared < len(self._prompt):
-            message_index = next(index for start, index in reversed(self._starts) if start <= shared)
+        if reusable < self._lasting:
+            message_index = next(index for start, index in reversed(self._starts) if start <= reusable)
             still_there = {index for _, index in starts}
-            gone = tuple(index for _, index in self._starts[:-1] if index not in still_there)
-            broken = Break(shared, message_index, gone)
-        reusable = _shared(self._prompt + self._answer, tokens)
-        self._prompt, self._starts, self._answer = tokens, starts, []
-        self._next_role = next_turn_role
-        return Prompt(tokens.copy(), shared, reusable, broken)
+            gone = tuple(index for _, index in self._starts if index not in still_there)
+            broken = Break(reusable, message_index, gone)
+        shared = min(reusable, self._prompt_length)
+        self._seen, self._starts, self._next_role = tokens.copy(), starts, next_turn_role
+        self._prompt_length = self._lasting = len(tokens)
+        return Prompt(tokens, shared, reusable, broken)
 
-    def _sampled_ids(self, index: int, message: Message, entry: Entry) -> list[int] | None:
-        """The ids of a message that the model wrote and nobody changed, ended as a message in a prompt is."""
-        source = message.source if index in self._sampled else None
-        if source is None:
-            return None
-        if source.terminator is None:
-            return [*source.tokens, entry.tokens[-1]]
-        return [*source.tokens[:-1], END if source.terminator == RETURN else source.terminator]
+    def _sampled_ids(self, index: int, message: Message) -> list[int] | None:
+        """The ids of a message that the model wrote and nobody changed."""
+        return self._sampled.get(index) if message.source else None
 
 
 def _bounds(result: ParseResult) -> list[tuple[int, int]]:

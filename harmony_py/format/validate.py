@@ -8,7 +8,7 @@ write its results as system messages.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar
 
 from harmony_py.chat import DeveloperContent, Role, SystemContent
 from harmony_py.chat.messages import EVERYONE
@@ -56,7 +56,7 @@ class Guard:
         )
 
     def settings(self, content: _Settings, role: Role) -> _Settings:
-        """The content, if it may stand in a message of `role`, its tools by names that can be called."""
+        """The content, if it may stand in a message of `role` and every name in it is a word."""
         kind, home = (
             ("SystemContent", Role.SYSTEM)
             if isinstance(content, SystemContent)
@@ -65,12 +65,16 @@ class Guard:
         if role is not home:
             place = f"{home.value} messages, found in {role.value.capitalize()}"
             self.refuse(f"{kind} may only appear in {place}", "content")
-        if not content.tools:
-            return content
-        tools = {
-            key: self._namespace(namespace, f"tools[{key!r}]") for key, namespace in content.tools.items()
-        }
-        return content.model_copy(update={"tools": tools}) if self._escapes else content
+        safe: dict[str, Any] = {}
+        if content.tools:
+            namespaces = content.tools.items()
+            safe["tools"] = {key: self._namespace(each, f"tools[{key!r}]") for key, each in namespaces}
+        if isinstance(content, DeveloperContent) and content.response_formats:
+            safe["response_formats"] = [
+                wanted.model_copy(update={"name": self._word(wanted.name, f"response_formats[{i}].name")})
+                for i, wanted in enumerate(content.response_formats)
+            ]
+        return content.model_copy(update=safe) if self._escapes else content
 
     def text(self, text: str, field: str) -> str:
         """`text`, if it can be encoded."""

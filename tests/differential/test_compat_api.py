@@ -264,6 +264,25 @@ def test_what_hosts_do() -> None:
         ours.Message.from_role_and_content("bot", "x")  # type: ignore[arg-type]
 
 
+@given(flat_conversations, st.booleans(), st.booleans())
+def test_every_render_method(flat: list[dict[str, Any]], drops: bool, has_tools: bool) -> None:
+    def render_all(library: Any) -> list[list[int]]:
+        encoding = encoding_of(library)
+        conversation = library.Conversation.from_json(json.dumps({"messages": flat}))
+        config = library.RenderConversationConfig(auto_drop_analysis=drops)
+        options = library.RenderOptions(conversation_has_function_tools=has_tools)
+        return [
+            encoding.render_conversation(conversation),
+            encoding.render_conversation(conversation, config=config),
+            encoding.render_conversation_for_training(conversation, config=config),
+            encoding.render_conversation_for_completion(conversation, library.Role.ASSISTANT, config=config),
+            *(encoding.render(message, render_options=options) for message in conversation),
+            *(encoding.render(message) for message in conversation),
+        ]
+
+    assert render_all(ours) == render_all(upstream)
+
+
 def test_parsed_messages_render_as_upstreams_do() -> None:
     tokens = encoding_of(upstream).encode(
         "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>", allowed_special="all"

@@ -29,9 +29,9 @@ def test_conversations_are_token_identical(flat: list[dict[str, Any]], drops: bo
     config = UPSTREAM if drops else dataclasses.replace(UPSTREAM, analysis="never")
     their_config = upstream.RenderConversationConfig(auto_drop_analysis=drops)
     assert OURS.render_conversation(ours, config) == THEIRS.render_conversation(theirs, their_config)
-    assert OURS.render_conversation_for_training(
-        ours, config
-    ) == THEIRS.render_conversation_for_training(theirs, their_config)
+    assert OURS.render_conversation_for_training(ours, config) == THEIRS.render_conversation_for_training(
+        theirs, their_config
+    )
     assert OURS.render_conversation_for_completion(
         ours, next_role, config
     ) == THEIRS.render_conversation_for_completion(theirs, upstream.Role(next_role.value), their_config)

@@ -104,6 +104,16 @@ def test_the_callers_list_is_the_callers() -> None:
     assert encoding.render_conversation([message]) == expected
 
 
+def test_a_policy_made_for_every_call_costs_no_memory() -> None:
+    encoding = HarmonyEncoding()
+    message = Message.from_role_and_content(Role.USER, "hi")
+    configs = [RenderConfig(analysis=lambda messages: ()) for _ in range(100)]
+    for config in configs:
+        assert encoding.render_conversation([message], config) == encoding.render(message)
+    assert len(encoding._styles) == 1
+    assert len(encoding._renderers) <= 16
+
+
 def entry(size: int) -> Entry:
     return Entry([0] * size, 0, 0, 0)
 

@@ -123,8 +123,10 @@ def test_a_policy_that_drops_thoughts_says_where() -> None:
     prompt = session.prompt()
     assert prompt.broken is not None
     assert prompt.broken.message_index == 1
-    assert prompt.broken.dropped == (1,)
-    assert prompt.tokens[: prompt.shared] == ENCODING.render(user("hi")) + ids("<|start|>assistant<|channel|>")
+    assert prompt.broken.dropped == (1, 4)
+    assert prompt.tokens[: prompt.shared] == ENCODING.render(user("hi")) + ids(
+        "<|start|>assistant<|channel|>"
+    )
     texts = [message.text for message in session.messages]
     assert texts == ["hi", "hm", "{}", "1", "hm", "hello", "more"]
     assert ENCODING.decode(prompt.tokens).count("<|channel|>analysis") == 0

@@ -271,6 +271,8 @@ def copies() -> None:
     assert (
         pickle.loads(pickle.dumps(OURS)).encode("hi") == copy.deepcopy(OURS).encode("hi") == OURS.encode("hi")
     )
+    OURS.render(text(ours))
+    assert len(pickle.dumps(OURS.native)) < 1000, "what was rendered is not copied"
     parser = ours.StreamableParser(OURS, ours.Role.ASSISTANT)
     assert parser.copy() is not parser
 

@@ -163,6 +163,12 @@ def test_response_formats() -> None:
     )
 
 
+def test_there_is_one_encoding() -> None:
+    assert load_harmony_encoding() is load_harmony_encoding("HarmonyGptOss") is ENCODING
+    with pytest.raises(ValueError, match="Invalid HarmonyEncodingName: nope"):
+        load_harmony_encoding("nope")
+
+
 def test_a_configuration_is_a_value() -> None:
     assert dataclasses.replace(UPSTREAM, analysis="never") != UPSTREAM
     assert RenderConfig() == RenderConfig()

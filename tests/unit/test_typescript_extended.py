@@ -127,6 +127,32 @@ def test_a_circle_of_references_ends() -> None:
     )
 
 
+def test_a_union_that_holds_itself() -> None:
+    itself = {"$ref": "#/$defs/Value"}
+    variants = [
+        STRING,
+        {"type": "array", "items": itself},
+        {"type": "object", "additionalProperties": itself},
+    ]
+    plain = {"anyOf": variants}
+    expected = "any /* recursive Value */"
+    assert rendered(itself, **{"$defs": {"Value": plain}}) == (
+        f"a?: string | {expected}[] | {{ [key: string]: {expected} }},"
+    )
+    told = {"anyOf": [{**STRING, "description": "s"}, *variants[1:]]}
+    assert rendered(itself, **{"$defs": {"Value": told}}) == (
+        f"a?: \n     | string // s\n     | {expected}[]\n     | {{ [key: string]: {expected} }},"
+    )
+
+
+def test_unions_within_unions_take_no_time() -> None:
+    schema: dict[str, Any] = {**STRING, "description": "deepest"}
+    for _ in range(40):
+        schema = {"anyOf": [schema, {**schema, "title": "again"}, NUMBER]}
+        schema = {"anyOf": [{"type": "array", "items": schema["anyOf"][0]}, NUMBER]}
+    assert "// deepest" in rendered(schema)
+
+
 def test_a_reference_to_elsewhere_is_named() -> None:
     assert rendered({"$ref": "https://example.org/*/x.json"}) == "a?: any /* x.json */,"
     assert rendered({"$ref": "#/$defs/Missing"}) == "a?: any /* Missing */,"

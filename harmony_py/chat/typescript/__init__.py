@@ -17,11 +17,11 @@ from harmony_py.errors import HarmonyError
 if TYPE_CHECKING:
     from harmony_py.chat.tools import ToolDescription
 
-_WRITE = json.JSONEncoder(allow_nan=False).encode
+_write = json.JSONEncoder(allow_nan=False).encode
 
 SchemaStyle = Literal["upstream", "extended"]
 
-__all__ = ["SchemaStyle", "declaration", "lines"]
+__all__ = ["SchemaStyle", "declaration"]
 
 
 def declaration(tool: ToolDescription, style: SchemaStyle = "extended") -> str:
@@ -29,29 +29,31 @@ def declaration(tool: ToolDescription, style: SchemaStyle = "extended") -> str:
 
     Raises `HarmonyError` for a schema that is not JSON or is nested too deep to read.
     """
-    notes = lines(tool.description or "")
-    if tool.parameters is None:
-        signature = "()"
-    else:
-        try:
-            schema = _plain_json(tool.parameters)
-            if style == "extended":
-                extended = ExtendedWriter(schema)
-                notes += [note for note in extended.notes() if note not in notes]
-                signature = f"(_: {extended.parameters()})"
-            else:
-                signature = f"(_: {UpstreamWriter().type_of(schema, '')})"
-        except RecursionError:
-            raise HarmonyError(f"tool {tool.name!r}: the schema is nested too deep") from None
-        except (HarmonyError, OverflowError) as error:
-            raise HarmonyError(f"tool {tool.name!r}: {error}") from error
-    comments = [comment(note) for note in notes]
-    return "\n".join([*comments, f"type {tool.name} = {signature} => any;"])
+    try:
+        notes, arguments = _arguments(tool.parameters, style)
+    except RecursionError:
+        raise HarmonyError(f"tool {tool.name!r}: the schema is nested too deep") from None
+    except (HarmonyError, OverflowError) as error:
+        raise HarmonyError(f"tool {tool.name!r}: {error}") from error
+    told = lines(tool.description or "")
+    comments = [comment(note) for note in [*told, *(note for note in notes if note not in told)]]
+    return "\n".join([*comments, f"type {tool.name} = ({arguments}) => any;"])
+
+
+def _arguments(parameters: dict[str, Any] | None, style: SchemaStyle) -> tuple[list[str], str]:
+    """What there is to say of a tool's one argument, and its declaration."""
+    if parameters is None:
+        return [], ""
+    schema = _plain_json(parameters)
+    if style == "upstream":
+        return [], f"_: {UpstreamWriter().type_of(schema, '')}"
+    extended = ExtendedWriter(schema)
+    return extended.notes(), f"_: {extended.parameters()}"
 
 
 def _plain_json(parameters: dict[str, Any]) -> Any:
     """`parameters` as JSON knows them: tuples are lists, enums their values, keys strings."""
     try:
-        return json.loads(_WRITE(parameters))
+        return json.loads(_write(parameters))
     except (TypeError, ValueError) as error:
         raise HarmonyError(f"the parameters are not JSON: {error}") from error

@@ -37,7 +37,8 @@ _VAGUE: Final = frozenset({"any", "object", "Array<any>", *_NAMES.values()})
 _COMBINATORS: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 _HOLDERS: Final = _COMBINATORS | {"prefixItems", "items", "additionalProperties"}
 _STRUCTURE: Final = frozenset(
-    {"$ref", "allOf", "const", "enum", "properties", "additionalProperties", "items", "prefixItems"}
+    {"$ref", "allOf", "const", "enum", "items", "prefixItems"}
+    | {"properties", "patternProperties", "additionalProperties"}
 )
 """Keywords that a union beside them does not replace."""
 
@@ -105,10 +106,9 @@ class ExtendedWriter(UpstreamWriter):
             return []
         if (variants := _schemas(schema, "oneOf")) and _only_constraint(schema, "oneOf"):
             return self._with_null(schema, variants)
-        if (variants := _schemas(schema, "anyOf")) and _only_constraint(schema, "anyOf"):
-            several = len([variant for variant in variants if variant != _NULL]) > 1
-            return self._with_null(schema, variants) if several and any(map(self._notes_on, variants)) else []
-        return []
+        variants = _schemas(schema, "anyOf")
+        told = not _is_one_or_null(variants) and any(map(self._notes_on, variants))
+        return self._with_null(schema, variants) if told and _only_constraint(schema, "anyOf") else []
 
     def _with_null(self, schema: dict[str, Json], variants: list[Json]) -> list[Json]:
         return [*variants, _NULL] if is_nullable(schema) and _NULL not in variants else variants
@@ -216,9 +216,14 @@ class ExtendedWriter(UpstreamWriter):
     def _parts(self, schema: dict[str, Json]) -> list[Json]:
         if schema.keys().isdisjoint(_HOLDERS):
             return []
-        unlisted = [] if self._listed_variants(schema) else ["anyOf", "oneOf"]
-        lists = [_schemas(schema, keyword) for keyword in ("allOf", "prefixItems", *unlisted)]
-        return [*chain(*lists), schema.get("items"), schema.get("additionalProperties")]
+        parts = [*_schemas(schema, "allOf"), *_schemas(schema, "prefixItems")]
+        parts += [schema.get("items"), schema.get("additionalProperties")]
+        for keyword in ("anyOf", "oneOf"):
+            variants = _schemas(schema, keyword)
+            # Several variants take a line each, with what is to be said of them behind it.
+            if _is_one_or_null(variants) or not _only_constraint(schema, keyword):
+                parts += variants
+        return parts
 
     def _own_description(self, schema: Json, variants: list[Json]) -> list[str]:
         return described(schema)
@@ -254,6 +259,10 @@ def _schemas(schema: dict[str, Json], keyword: str) -> list[Json]:
 def _mapping(schema: dict[str, Json], keyword: str) -> dict[str, Json]:
     value = schema.get(keyword)
     return value if isinstance(value, dict) else {}
+
+
+def _is_one_or_null(variants: list[Json]) -> bool:
+    return len([variant for variant in variants if variant != _NULL]) == 1
 
 
 def _only_constraint(schema: dict[str, Json], keyword: str) -> bool:

@@ -14,14 +14,19 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tokenizer.md", "docs/format.md"])
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): blocks
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+    if (blocks := BLOCK.findall(path.read_text("utf-8")))
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_code_blocks(name: str) -> None:
-    text = (ROOT / name).read_text("utf-8")
-    blocks = "".join(BLOCK.findall(text))
-    test = doctest.DocTestParser().get_doctest(blocks, {}, name, name, 0)
+    test = doctest.DocTestParser().get_doctest("".join(DOCUMENTS[name]), {}, name, name, 0)
     report: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
-    assert result.attempted > 0
+    assert result.attempted >= len(DOCUMENTS[name])
     assert result.failed == 0, "".join(report)
 
 
