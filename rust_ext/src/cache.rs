@@ -89,15 +89,17 @@ pub struct Cache {
 /// In the cache of short pieces: that the ids are too many for it, and so in the next one.
 const ELSEWHERE: Found = Found { ids: [0; Found::FEW], count: 0 };
 
-impl Cache {
-    pub fn new() -> Self {
+impl Default for Cache {
+    fn default() -> Self {
         Self {
             short: Table::new(SHORT_LINES),
             long: Table::new(LONG_LINES),
             longest: Table::new(LONGEST_LINES),
         }
     }
+}
 
+impl Cache {
     /// The ids of the short piece `key`, which is `piece`, if they are here: few, or as many in `more`.
     #[inline(always)]
     pub fn short(&self, key: Key, hash: u64, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
@@ -126,20 +128,22 @@ impl Cache {
     /// The ids of a piece of more than 15 bytes, appended to `more`, if they are here.
     #[inline(always)]
     pub fn long(&self, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
-        match piece.len() {
-            ..=LONG => get(&self.long, piece, more),
-            ..=LONGEST => get(&self.longest, piece, more),
-            _ => None,
+        if piece.len() <= LONG {
+            get(&self.long, piece, more)
+        } else if piece.len() <= LONGEST {
+            get(&self.longest, piece, more)
+        } else {
+            None
         }
     }
 
     /// Keeps the ids of a piece of more than 15 bytes, if it and they are not too many.
     #[inline(always)]
     pub fn put_long(&mut self, piece: &[u8], ids: &[u32]) {
-        match piece.len() {
-            ..=LONG => put(&mut self.long, piece, ids),
-            ..=LONGEST => put(&mut self.longest, piece, ids),
-            _ => {}
+        if piece.len() <= LONG {
+            put(&mut self.long, piece, ids);
+        } else if piece.len() <= LONGEST {
+            put(&mut self.longest, piece, ids);
         }
     }
 
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn gives_back_what_was_put_in_last() {
-        let mut cache = Cache::new();
+        let mut cache = Cache::default();
         let (mut kept, mut more) = (0, Vec::new());
         for piece in pieces(6, 20_000, LONGEST + 20) {
             // As in real use: the same piece has the same ids.

@@ -46,25 +46,15 @@ pub struct Encoder {
 }
 
 /// Encoders that are not in use: as many as have ever been in use at once.
-static IDLE: Mutex<Vec<Box<Encoder>>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<Encoder>> = Mutex::new(Vec::new());
 
-impl Encoder {
-    /// Lends an encoder to `encode`, one that has been used before if there is one.
-    pub fn with<R>(encode: impl FnOnce(&mut Self) -> R) -> R {
-        let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let reused = idle().pop();
-        let mut encoder = reused.unwrap_or_else(|| Box::new(Self::new()));
-        let result = encode(&mut encoder);
-        idle().push(encoder);
-        result
-    }
-
-    pub fn new() -> Self {
+impl Default for Encoder {
+    fn default() -> Self {
         Self {
-            cache: Cache::new(),
+            cache: Cache::default(),
             short: Short::default(),
             medium: Medium::default(),
-            long: Long::new(),
+            long: Long::default(),
             starts: Box::new([0; ROOM + 1]),
             keys: Box::new([Key::default(); ROOM]),
             hashes: Box::new([0; ROOM]),
@@ -76,6 +66,18 @@ impl Encoder {
             to_merge: Vec::with_capacity(ROOM),
             medium_to_merge: Vec::new(),
         }
+    }
+}
+
+impl Encoder {
+    /// Lends an encoder to `encode`, one that has been used before if there is one.
+    pub fn with<R>(encode: impl FnOnce(&mut Self) -> R) -> R {
+        let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        let reused = idle().pop();
+        let mut encoder = reused.unwrap_or_default();
+        let result = encode(&mut encoder);
+        idle().push(encoder);
+        result
     }
 
     /// Appends the ids of `text`, in which nothing is a control token.
@@ -296,7 +298,7 @@ mod tests {
 
     #[test]
     fn encodes_as_single_pieces_and_the_heap_do() {
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::default();
         for text in texts(Random::new(1), 20_000) {
             let (mut ids, mut portable) = (Vec::new(), Vec::new());
             encoder.encode(&text, &mut ids);

@@ -21,7 +21,7 @@ const WIDTH: usize = 128;
 /// How many tokens are given up when a join fails.
 const RETREAT: usize = 8;
 
-/// Bytes to go on in single windows when the seams of a stretch did not hold.
+/// Bytes to go on in single windows when the seams of a stretch did not hold, at first.
 const PATIENCE: usize = 2048;
 
 /// Reusable room for one piece.
@@ -30,11 +30,13 @@ pub struct Long {
     stretch: Box<Stretch>,
 }
 
-impl Long {
-    pub fn new() -> Self {
+impl Default for Long {
+    fn default() -> Self {
         Self { window: Window::new(), stretch: Stretch::new() }
     }
+}
 
+impl Long {
     /// Appends the tokens of `piece` to `out`.
     #[inline(always)]
     pub fn merge(&mut self, pairs: &Pairs, piece: &[u8], out: &mut Vec<u32>) {
@@ -42,14 +44,17 @@ impl Long {
         let mut width = WIDTH;
         let mut at = 0;
         // After a seam that did not hold, windows go on for a while.
-        let mut stretch_at = 0;
+        let (mut stretch_at, mut patience) = (0, PATIENCE);
         while at < piece.len() {
             if at >= stretch_at && !is_run(&piece[at..]) {
                 if let Some(merged) = self.stretch.merge(pairs, &piece[at..], first, out) {
                     at += merged;
+                    patience = PATIENCE;
                     continue;
                 }
-                stretch_at = at + PATIENCE;
+                // Where tokens repeat out of step with the chunks, the next seams would not hold either.
+                stretch_at = at + patience;
+                patience *= 2;
             }
             let end = (at + width).min(piece.len());
             let start = out.len();
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn merges_as_the_heap_does() {
-        let mut long = Long::new();
+        let mut long = Long::default();
         for piece in pieces(9, 1_000, 12_000) {
             let (mut tokens, mut expected) = (Vec::new(), Vec::new());
             long.merge(Pairs::get(), &piece, &mut tokens);
@@ -173,7 +178,7 @@ mod tests {
     /// Where joins fail: texts of few different bytes, whose merges depend on far neighbours.
     #[test]
     fn merges_as_the_heap_does_where_tokens_are_long() {
-        let (mut long, mut random) = (Long::new(), Random::new(5));
+        let (mut long, mut random) = (Long::default(), Random::new(5));
         for alphabet in [&b" "[..], b" \n", b"a", b"ab", b"-=", b"/\n", b" \t", b"=-_*", b"0"] {
             for _ in 0..40 {
                 let mut piece = Vec::new();
