@@ -21,6 +21,11 @@ const WIDTH: usize = 128;
 /// How many tokens are given up when a join fails.
 const RETREAT: usize = 8;
 
+/// How many joins may fail in a piece before the heap takes it over, so that the time stays linear: this
+/// many, and one more for each so many bytes.
+const FAILURES: usize = 16;
+const BYTES_A_FAILURE: usize = 256;
+
 /// Bytes to go on in single windows when the seams of a stretch did not hold, at first.
 const PATIENCE: usize = 2048;
 
@@ -43,6 +48,8 @@ impl Long {
         let first = out.len();
         let mut width = WIDTH;
         let mut at = 0;
+        // The furthest join that failed, behind which windows are narrow again, and how many did.
+        let (mut failed_at, mut failures) = (0, 0);
         // After a seam that did not hold, windows go on for a while.
         let (mut stretch_at, mut patience) = (0, PATIENCE);
         while at < piece.len() {
@@ -60,13 +67,16 @@ impl Long {
             let start = out.len();
             self.window.merge(pairs, &piece[at..end], out);
             if start > first && !joins(pairs, out[start - 1], out[start]) {
-                out.truncate(start.saturating_sub(RETREAT).max(first));
-                at = byte_length(&out[first..]);
+                failed_at = failed_at.max(at);
+                failures += 1;
                 width *= 2;
-                if width > window::LONGEST {
+                if width > window::LONGEST || failures > FAILURES + piece.len() / BYTES_A_FAILURE {
                     out.truncate(first);
                     return heap::merge(piece, out);
                 }
+                let retreat = start.saturating_sub(RETREAT).max(first);
+                at -= byte_length(&out[retreat..start]);
+                out.truncate(retreat);
                 continue;
             }
             if end == piece.len() {
@@ -74,6 +84,9 @@ impl Long {
             }
             let kept = keep(&mut *out, start, width * 3 / 4);
             at = repeat(pairs, piece, at, kept, width, start, out);
+            if at > failed_at {
+                width = WIDTH;
+            }
         }
     }
 }

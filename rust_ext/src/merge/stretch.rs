@@ -19,6 +19,8 @@ const MARGIN: usize = 31;
 /// Reusable room.
 pub struct Stretch {
     batch: Medium,
+    /// How many chunks to try: few where the last try failed, more after each that did not.
+    confidence: usize,
     /// Tokens of all chunks and chops, in the order in which they were merged.
     tokens: Vec<u32>,
     chunks: [Range<usize>; MOST],
@@ -34,6 +36,7 @@ impl Stretch {
     pub fn new() -> Box<Self> {
         Box::new(Self {
             batch: Medium::default(),
+            confidence: LEAST,
             tokens: Vec::new(),
             chunks: std::array::from_fn(|_| 0..0),
             before: [0; MOST],
@@ -48,10 +51,11 @@ impl Stretch {
     /// left, or if a seam does not hold.
     #[inline(always)]
     pub fn merge(&mut self, pairs: &Pairs, rest: &[u8], first: usize, out: &mut Vec<u32>) -> Option<usize> {
-        let count = (rest.len() / CHUNK).min(MOST);
+        let count = (rest.len() / CHUNK).min(self.confidence);
         if count < LEAST {
             return None;
         }
+        self.confidence = LEAST;
         self.tokens.clear();
         let chunks = (0..count).map(|i| (i, &rest[i * CHUNK..(i + 1) * CHUNK]));
         merge_all(&mut self.batch, pairs, chunks, &mut self.tokens, &mut self.chunks);
@@ -63,8 +67,9 @@ impl Stretch {
 
         let length = out.len();
         let merged = self.assemble(pairs, count, first, out);
-        if merged.is_none() {
-            out.truncate(length);
+        match merged {
+            Some(_) => self.confidence = (2 * count).min(MOST),
+            None => out.truncate(length),
         }
         merged
     }
