@@ -1,25 +1,32 @@
 """The harmony chat format of gpt-oss, from conversation to tokens and back."""
 
-from harmony_py.chat import (
-    Author,
-    ChannelConfig,
-    Conversation,
-    DeveloperContent,
-    Message,
-    ReasoningEffort,
-    Role,
-    SystemContent,
-    TextContent,
-    ToolDescription,
-    ToolNamespaceConfig,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from harmony_py.errors import HarmonyError, ParseError, RenderError, VocabularyError
-from harmony_py.format.config import RenderConfig
-from harmony_py.format.encoding import HarmonyEncoding, load_harmony_encoding
-from harmony_py.format.parse import ParseResult, StreamableParser, parse
-from harmony_py.format.render import Rendered
-from harmony_py.format.session import Session
 from harmony_py.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from harmony_py.chat import (
+        Author,
+        ChannelConfig,
+        Conversation,
+        DeveloperContent,
+        Message,
+        ReasoningEffort,
+        Role,
+        SystemContent,
+        TextContent,
+        ToolDescription,
+        ToolNamespaceConfig,
+    )
+    from harmony_py.format.config import RenderConfig
+    from harmony_py.format.encoding import HarmonyEncoding, load_harmony_encoding
+    from harmony_py.format.parse import ParseResult, StreamableParser, parse
+    from harmony_py.format.render import Rendered
+    from harmony_py.format.session import Session
 
 __all__ = [
     "Author",
@@ -47,3 +54,28 @@ __all__ = [
     "load_harmony_encoding",
     "parse",
 ]
+
+# Imported at first use: all of these need pydantic, which takes far longer to import than the tokenizer
+# takes to load. Who only counts tokens does not wait for it.
+_HOMES = {
+    "HarmonyEncoding": "format.encoding",
+    "ParseResult": "format.parse",
+    "RenderConfig": "format.config",
+    "Rendered": "format.render",
+    "Session": "format.session",
+    "StreamableParser": "format.parse",
+    "load_harmony_encoding": "format.encoding",
+    "parse": "format.parse",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'chat')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

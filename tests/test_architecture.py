@@ -121,3 +121,15 @@ def test_every_package_says_what_it_is() -> None:
     folders = {module.parent for module in MODULES}
     assert silent == []
     assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
+
+
+def test_every_public_name_is_there_and_the_tokenizer_alone_needs_no_pydantic() -> None:
+    script = (
+        "import sys, harmony_py\n"
+        "harmony_py.Tokenizer.o200k_harmony().encode('hi')\n"
+        "assert 'pydantic' not in sys.modules\n"
+        "for name in harmony_py.__all__: assert getattr(harmony_py, name) is not None\n"
+        "assert set(harmony_py.__all__) <= set(dir(harmony_py))\n"
+        "assert not hasattr(harmony_py, 'nonsense')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
