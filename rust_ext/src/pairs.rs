@@ -13,8 +13,8 @@ pub const NONE: u32 = (1 << RANK_BITS) - 1;
 
 const EMPTY: u64 = 0;
 
-/// While the table is built: how many pairs ahead their lines are asked for.
-const AHEAD: usize = 16;
+/// While the table is built: how many pairs' lines are asked for at once.
+const GROUP: usize = 32;
 
 static SEEDS: [u16; PAIRS.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/pair_seeds.bin")));
 
@@ -41,14 +41,15 @@ impl Pairs {
 
     fn build() -> Self {
         let mut pairs = Self { lines: Table::new(PAIRS.lines()), bytes: Box::new([NONE; 1 << 16]) };
-        let splits = |rank: u32| Some((rank, vocab::split(rank)?));
-        let merges = (0..vocab::TOKENS as u32).filter_map(splits);
-        let ahead = merges.clone().skip(AHEAD).map(Some).chain(std::iter::repeat(None));
-        for ((rank, (left, right)), later) in merges.zip(ahead) {
-            if let Some((_, (left, right))) = later {
+        let mut group = Vec::with_capacity(GROUP);
+        for rank in 0..vocab::TOKENS as u32 {
+            if let Some((left, right)) = vocab::split(rank) {
                 pairs.prefetch(left, right);
+                group.push((left, right, rank));
             }
-            pairs.insert(left, right, rank);
+            if group.len() == GROUP || rank + 1 == vocab::TOKENS as u32 {
+                group.drain(..).for_each(|(left, right, rank)| pairs.insert(left, right, rank));
+            }
         }
         pairs
     }

@@ -8,8 +8,8 @@ use crate::{
 };
 use std::sync::OnceLock;
 
-/// While the table is built: how many tokens ahead their lines are asked for.
-const AHEAD: usize = 16;
+/// While the table is built: how many tokens' lines are asked for at once.
+const GROUP: usize = 32;
 
 static SEEDS: [u16; PIECES.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/piece_seeds.bin")));
 
@@ -37,23 +37,26 @@ impl Pieces {
 
     fn build(vocabulary: &Vocabulary) -> Self {
         let mut pieces = Self { lines: Table::new(PIECES.lines()) };
-        let keys: Vec<(u32, Key, u32)> = (0..vocab::TOKENS as u32)
-            .filter_map(|rank| {
-                let key = vocabulary.key(rank)?;
-                Some((line(key.hash()) as u32, key, rank))
-            })
-            .collect();
-        for (i, &(line, key, rank)) in keys.iter().enumerate() {
-            if let Some(&(later, ..)) = keys.get(i + AHEAD) {
-                pieces.prefetch(later);
+        let mut group = Vec::with_capacity(GROUP);
+        for rank in 0..vocab::TOKENS as u32 {
+            if let Some(key) = vocabulary.key(rank) {
+                let line = line(key.hash()) as u32;
+                pieces.prefetch(line);
+                group.push((line, key, rank));
             }
-            let line = &mut pieces.lines[line as usize];
-            let slot = line.keys.iter().position(|&key| key == Key::default());
-            let slot = slot.expect("the build chose such seeds");
-            line.keys[slot] = key;
-            line.tokens[slot] = rank;
+            if group.len() == GROUP || rank + 1 == vocab::TOKENS as u32 {
+                group.drain(..).for_each(|(line, key, rank)| pieces.insert(line, key, rank));
+            }
         }
         pieces
+    }
+
+    fn insert(&mut self, line: u32, key: Key, rank: u32) {
+        let line = &mut self.lines[line as usize];
+        let slot = line.keys.iter().position(|other| *other == Key::default());
+        let slot = slot.expect("the build chose such seeds");
+        line.keys[slot] = key;
+        line.tokens[slot] = rank;
     }
 
     #[inline(always)]
