@@ -1,29 +1,29 @@
 //! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`. Knows no messages.
 
-pub mod boundary;
-pub mod cache;
-pub mod classes;
-pub mod cuts;
+mod boundary;
+mod cache;
+mod classes;
+mod cuts;
 mod decode;
-pub mod encoder;
+mod encoder;
 mod incremental;
-pub mod key;
-pub mod merge;
+mod key;
+mod merge;
 mod pair_hash;
-pub mod pairs;
-pub mod pieces;
+mod pairs;
+mod pieces;
 mod placement;
-pub mod pretokenize;
+mod pretokenize;
 mod python;
-pub mod special;
-pub mod table;
+mod special;
+mod table;
 #[cfg(test)]
 mod testing;
 mod threads;
-pub mod tokenizer;
+mod tokenizer;
 mod unstable;
 mod utf8;
-pub mod vocab;
+mod vocab;
 
 /// Asks for the cache line that holds `value`.
 #[inline(always)]
