@@ -4,6 +4,8 @@
 //! what merging makes of their own bytes. So a window's tokens may stand if they join: the last one kept
 //! of the window before, and the first of this one. Where they do not, the window was too narrow to show
 //! what merges across; a wider one from an earlier boundary, at last the heap over the whole, decides.
+//!
+//! Windows one after the other wait on every merge, so a [`Stretch`] of them is tried first.
 
 use super::{
     heap,

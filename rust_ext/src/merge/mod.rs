@@ -1,7 +1,8 @@
 //! Byte-pair merging of one piece: the pair of neighbours with the lowest rank first, leftmost on a tie.
 //!
-//! [`batch`] merges many pieces of up to 126 bytes at once, [`window`] one of up to 512, [`long`] joins windows
-//! to any length, many at once in a [`stretch`]. [`heap`] is the slow twin of all three, and what `long` falls back to.
+//! [`batch`] merges many pieces of up to 126 bytes at once, [`window`] one of up to 512. [`long`] joins
+//! windows to any length, many at once in a [`stretch`]. [`heap`] is the slow twin of them all, and what
+//! `long` falls back to.
 
 pub mod batch;
 pub mod heap;
