@@ -54,6 +54,7 @@ class Content(BaseModel):
     """Base of everything that a message may hold."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Only the kinds of content have a form; of the base the reference raises this too."""
         raise NotImplementedError
 
 

@@ -3,7 +3,7 @@
 use crate::{
     pair_hash::{RANK_BITS, hash, key},
     placement::{PAIRS, seeds},
-    table::{Table, Zero},
+    table::{Table, Zero, in_groups},
     vocab,
 };
 use std::sync::OnceLock;
@@ -12,9 +12,6 @@ use std::sync::OnceLock;
 pub const NONE: u32 = (1 << RANK_BITS) - 1;
 
 const EMPTY: u64 = 0;
-
-/// While the table is built: how many pairs' lines are asked for at once.
-const GROUP: usize = 32;
 
 static SEEDS: [u16; PAIRS.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/pair_seeds.bin")));
 
@@ -41,20 +38,18 @@ impl Pairs {
 
     fn build() -> Self {
         let mut pairs = Self { lines: Table::new(PAIRS.lines()), bytes: Box::new([NONE; 1 << 16]) };
-        let mut group = Vec::with_capacity(GROUP);
-        for rank in 0..vocab::TOKENS as u32 {
-            if let Some((left, right)) = vocab::split(rank) {
-                pairs.prefetch(left, right);
-                group.push((left, right, rank));
-            }
-            if group.len() == GROUP || rank + 1 == vocab::TOKENS as u32 {
-                group.drain(..).for_each(|(left, right, rank)| pairs.insert(left, right, rank));
-            }
-        }
+        let merges = (0..vocab::TOKENS as u32).filter_map(|rank| {
+            let (left, right) = vocab::split(rank)?;
+            Some((left, right, rank))
+        });
+        let ask = |pairs: &Self, &(left, right, _): &(u32, u32, u32)| {
+            pairs.prefetch(left, right);
+        };
+        in_groups(&mut pairs, merges, ask, Self::insert);
         pairs
     }
 
-    fn insert(&mut self, left: u32, right: u32, merged: u32) {
+    fn insert(&mut self, (left, right, merged): (u32, u32, u32)) {
         let key = key(left, right);
         let slot = self.lines[line(key) as usize].0.iter_mut().find(|slot| **slot == EMPTY);
         *slot.expect("the build chose such seeds") = key << RANK_BITS | u64::from(merged ^ NONE);

@@ -3,13 +3,10 @@
 use crate::{
     key::Key,
     placement::{PIECES, seeds},
-    table::{Table, Zero},
+    table::{Table, Zero, in_groups},
     vocab::{self, Vocabulary},
 };
 use std::sync::OnceLock;
-
-/// While the table is built: how many tokens' lines are asked for at once.
-const GROUP: usize = 32;
 
 static SEEDS: [u16; PIECES.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/piece_seeds.bin")));
 
@@ -37,21 +34,15 @@ impl Pieces {
 
     fn build(vocabulary: &Vocabulary) -> Self {
         let mut pieces = Self { lines: Table::new(PIECES.lines()) };
-        let mut group = Vec::with_capacity(GROUP);
-        for rank in 0..vocab::TOKENS as u32 {
-            if let Some(key) = vocabulary.key(rank) {
-                let line = line(key.hash()) as u32;
-                pieces.prefetch(line);
-                group.push((line, key, rank));
-            }
-            if group.len() == GROUP || rank + 1 == vocab::TOKENS as u32 {
-                group.drain(..).for_each(|(line, key, rank)| pieces.insert(line, key, rank));
-            }
-        }
+        let keys = (0..vocab::TOKENS as u32).filter_map(|rank| {
+            let key = vocabulary.key(rank)?;
+            Some((line(key.hash()) as u32, key, rank))
+        });
+        in_groups(&mut pieces, keys, |pieces, &(line, ..)| pieces.prefetch(line), Self::insert);
         pieces
     }
 
-    fn insert(&mut self, line: u32, key: Key, rank: u32) {
+    fn insert(&mut self, (line, key, rank): (u32, Key, u32)) {
         let line = &mut self.lines[line as usize];
         let slot = line.keys.iter().position(|other| *other == Key::default());
         let slot = slot.expect("the build chose such seeds");

@@ -86,6 +86,26 @@ unsafe impl<T: Zero + Send> Send for Table<T> {}
 // SAFETY: as above; shared references give shared access only.
 unsafe impl<T: Zero + Sync> Sync for Table<T> {}
 
+/// Calls `put` with each of `items`, and `ask` with those of a whole group before: time for what `put` will
+/// touch to reach the cache.
+pub fn in_groups<S, T>(
+    state: &mut S,
+    mut items: impl Iterator<Item = T>,
+    ask: impl Fn(&S, &T),
+    put: impl Fn(&mut S, T),
+) {
+    const GROUP: usize = 32;
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        group.extend(items.by_ref().take(GROUP));
+        if group.is_empty() {
+            return;
+        }
+        group.iter().for_each(|item| ask(state, item));
+        group.drain(..).for_each(|item| put(state, item));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -177,16 +177,19 @@ pub fn joins(pairs: &Pairs, mut left: u32, mut right: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Random, pieces};
+    use crate::testing::{Random, merged, pieces};
+
+    fn check(long: &mut Long, piece: &[u8]) {
+        let mut tokens = Vec::new();
+        long.merge(Pairs::get(), piece, &mut tokens);
+        assert_eq!(tokens, merged(piece), "{piece:?}");
+    }
 
     #[test]
     fn merges_as_the_heap_does() {
         let mut long = Long::default();
         for piece in pieces(9, 1_000, 12_000) {
-            let (mut tokens, mut expected) = (Vec::new(), Vec::new());
-            long.merge(Pairs::get(), &piece, &mut tokens);
-            heap::merge(&piece, &mut expected);
-            assert_eq!(tokens, expected, "{piece:?}");
+            check(&mut long, &piece);
         }
     }
 
@@ -201,10 +204,7 @@ mod tests {
                     let byte = alphabet[random.below(alphabet.len())];
                     piece.resize(piece.len() + 1 + random.below(300), byte);
                 }
-                let (mut tokens, mut expected) = (Vec::new(), Vec::new());
-                long.merge(Pairs::get(), &piece, &mut tokens);
-                heap::merge(&piece, &mut expected);
-                assert_eq!(tokens, expected, "{piece:?}");
+                check(&mut long, &piece);
             }
         }
     }
@@ -215,9 +215,8 @@ mod tests {
         for _ in 0..200_000 {
             let left = random.below(vocab::TOKENS) as u32;
             let right = random.below(vocab::TOKENS) as u32;
-            let mut merged = Vec::new();
-            heap::merge(&[vocabulary.token(left), vocabulary.token(right)].concat(), &mut merged);
-            assert_eq!(joins(Pairs::get(), left, right), merged == [left, right], "{left} {right}");
+            let both = merged(&[vocabulary.token(left), vocabulary.token(right)].concat());
+            assert_eq!(joins(Pairs::get(), left, right), both == [left, right], "{left} {right}");
         }
     }
 }

@@ -101,23 +101,21 @@ impl Stretch {
             Some(())
         };
         let last = count - 1;
+        let last_tokens = &self.tokens[self.chunks[last].clone()][self.behind[last - 1]..];
+        let (dropped, dropped_bytes) = margin(last_tokens.iter().rev())?;
         for i in 0..count {
             let Range { mut start, mut end } = self.chunks[i].clone();
             if i > 0 {
                 start += self.behind[i - 1];
             }
-            end -= if i < last { self.before[i] } else { margin(self.tokens[start..end].iter().rev())?.0 };
+            end -= if i < last { self.before[i] } else { dropped };
             // Less than nothing if a token of this chunk is in the margins of both of its chops.
             append(self.tokens.get(start..end)?)?;
             if i < last {
                 append(&self.tokens[self.chops[i].clone()])?;
             }
         }
-        let vocabulary = Vocabulary::get();
-        let last_chunk = &self.tokens[self.chunks[last].clone()];
-        let dropped = margin(last_chunk[self.behind[last - 1]..].iter().rev())?.0;
-        let dropped = &last_chunk[last_chunk.len() - dropped..];
-        Some(count * CHUNK - dropped.iter().map(|&token| vocabulary.token(token).len()).sum::<usize>())
+        Some(count * CHUNK - dropped_bytes)
     }
 }
 
