@@ -145,7 +145,7 @@ class Chat:
             for step in steps:
                 sampled.append(step.token)
                 events = parser.feed(step.token)
-                foreign = next((event.message_index for event in events if _is_foreign(event)), None)
+                foreign = _foreign(events)
                 if foreign is not None:
                     # Only the assistant's part is the model's to write.
                     del sampled[_end_before(foreign, parser.spans) :]
@@ -177,9 +177,12 @@ class Chat:
         yield ToolAnswered(len(self.messages) - 1, name, answer.text, answer.error)
 
 
-def _is_foreign(event: Event) -> bool:
-    """Whether a message begins that is not the assistant's."""
-    return isinstance(event, MessageStart) and event.header.role is not Role.ASSISTANT
+def _foreign(events: list[Event]) -> int | None:
+    """The message that begins and is not the assistant's, if there is one."""
+    for event in events:
+        if isinstance(event, MessageStart) and event.header.role is not Role.ASSISTANT:
+            return event.message_index
+    return None
 
 
 def _end_before(message: int, spans: list[Span]) -> int:
