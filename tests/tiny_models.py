@@ -6,6 +6,9 @@ import torch
 
 from harmony_py.model.config import ModelConfig
 
+# Threads wait longer for each other than there is to do.
+torch.set_num_threads(1)
+
 TINY = ModelConfig(
     layers=4,
     experts=8,
