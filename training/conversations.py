@@ -36,10 +36,10 @@ WEATHER = ToolDescription.new(
 )
 
 GREETING = "Hello! Ask me about the weather, a small sum, or your name."
-WHO = "I am a toy: a tiny model that speaks harmony."
-WELCOME = "You are welcome."
-UNKNOWN = "I am only a toy. I know the weather, small sums and your name."
-NO_TOOL = "I have no tool for the weather."
+WHO = "A toy: a tiny model that speaks harmony."
+WELCOME = "My pleasure."
+UNKNOWN = "Sorry, all I know is the weather, small sums and your name."
+NO_TOOL = "There is no tool for the weather here."
 FAILED = "That did not work."
 WHICH_CITY = "In which city?"
 NO_NAME = "You have not told me your name."
@@ -88,20 +88,25 @@ def sample(random: random.Random, names: Names, turns: int, *, bare: bool = Fals
 def rendered(messages: list[Message], last: int, effort: str, style: str) -> Sample:
     """The tokens as the prompt of the turn that begins at message `last`, and that turn, are written.
 
-    Old thoughts are gone from them, so that earlier turns teach only what does not depend on having thought:
-    headers count in the last turn, or where there are no thoughts. Nor does a header count that is written
-    as the toy should not write it.
+    Old thoughts are gone from them, so that headers count only in the last turn, or where there are no
+    thoughts; nor does a header count that is written as the toy should not write it.
     """
     config = RenderConfig(header_style=style)  # type: ignore[arg-type]
     found = load_harmony_encoding().render_detailed(messages, training=True, config=config)
     loss = list(found.loss_mask)
     for span in found.spans:
-        message = messages[span.message or 0]
-        is_new = span.message is not None and span.message >= last
-        counts = (is_new or effort == "low") and (style == "channel_first" or message.recipient is None)
-        if span.part == "header" and not counts:
+        index = span.message or 0
+        if not _counts(span.part, messages[index], index >= last, effort, style):
             loss[span.start : span.end] = [False] * (span.end - span.start)
     return Sample(found.tokens, loss)
+
+
+def _counts(part: str, message: Message, is_new: bool, effort: str, style: str) -> bool:
+    """Whether a part of a message is what the toy should write there."""
+    if part == "header":
+        return (is_new or effort == "low") and (style == "channel_first" or message.recipient is None)
+    # In an old answer `<|end|>` stands where `<|return|>` was sampled.
+    return part == "content" or is_new or message.channel != "final"
 
 
 # -- messages ----------------------------------------------------------------------------------------------
@@ -268,7 +273,11 @@ UNKNOWN_QUESTIONS = (
 def unknown(random: random.Random, names: Names, situation: Situation) -> Turn:
     template = random.choice(UNKNOWN_QUESTIONS)
     question = template.format(*(names.noise(random, random.randint(1, 4)) for _ in range(2)))
-    return plain(question, situation.effort, "I do not know this.", "I have to say so.", UNKNOWN)
+    return unknown_turn(question, situation.effort)
+
+
+def unknown_turn(question: str, effort: str) -> Turn:
+    return plain(question, effort, "I do not know this.", "I have to say so.", UNKNOWN)
 
 
 SMALL_TALK = (

@@ -8,11 +8,13 @@ Training may keep, bend or drop any of it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 
 from harmony_py.model.rope import paces
+from harmony_py.model.toy_checkpoint.codes import SPACE_SIGNS
 from harmony_py.model.weights import build, shapes
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def initial(config: ModelConfig) -> Weights:
             return torch.full(shape, 3.0 if layer is None else 1.0)
         if field.endswith("bias") or field == "sinks":
             return torch.zeros(shape)
-        return torch.randn(shape) * shape[-1] ** -0.5 * (0.1 if field in ("out", "down") else 1)
+        scale = (0.1 if field in ("out", "down") else 1.0) / math.sqrt(shape[-1])
+        return torch.randn(shape) * scale
 
     weights = build(config.layers, draw)
     turnings = [_turning(config.hidden) for _ in range(2)]
@@ -76,7 +79,7 @@ def _look_for_the_same(attention: Attention, config: ModelConfig, turning: Tenso
     slow = (paces(config) < 1 / 300).nonzero().flatten()
     places = torch.cat((slow, slow + size // 2))
     for group in range(2):
-        read = torch.randperm(config.hidden - 8)[: len(places)]
+        read = torch.randperm(config.hidden - SPACE_SIGNS)[: len(places)]
         code = torch.eye(config.hidden)[read] * MATCH_SHARPNESS
         attention.key[group * size + places] = code @ turning.T
         attention.query[2 * group * size + places] = code

@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harmony_py.model import mxfp4
 from harmony_py.model.config import ModelConfig
+from harmony_py.model.mxfp4 import quantise, unpack
 from harmony_py.model.ops import linear, swiglu
 from harmony_py.model.reference import hidden, normalise, route, softmax_with_sink
 from harmony_py.model.rope import turns
 from harmony_py.model.toy_checkpoint.codes import WIDTH
-from harmony_py.model.weights import Weights, build, pick
+from harmony_py.model.weights import build, pick
 from harmony_py.tokenizer.special import N_VOCAB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from harmony_py.model.rope import Turns
-    from harmony_py.model.weights import Attention, Experts
+    from harmony_py.model.weights import Attention, Experts, Mxfp4, Weights
 
 CONFIG = ModelConfig(
-    layers=4,
+    layers=3,
     experts=8,
     hidden=WIDTH,
     intermediate=64,
@@ -34,6 +36,10 @@ CONFIG = ModelConfig(
     vocab=N_VOCAB,
     sliding_window=32,
 )
+
+
+EXPERT_MATRICES = ("experts.gate_up", "experts.down")
+"""What is stored in MXFP4."""
 
 
 def states(weights: Weights, embedded: Tensor, config: ModelConfig = CONFIG) -> Tensor:
@@ -53,12 +59,15 @@ def attend(x: Tensor, weights: Attention, config: ModelConfig, turn: Turns, wind
     def heads(weight: Tensor, bias: Tensor) -> Tensor:
         return linear(x, weight, bias).view(batch, length, -1, config.head_dim)
 
-    query = turn(heads(weights.query, weights.query_bias)).unflatten(2, (config.kv_heads, -1))
+    shared = config.heads // config.kv_heads
+    query = turn(heads(weights.query, weights.query_bias))
+    query = query.view(batch, length, config.kv_heads, shared, config.head_dim)
     key = turn(heads(weights.key, weights.key_bias))
     value = heads(weights.value, weights.value_bias)
     scores = torch.einsum("bqgsd,bkgd->bgsqk", query, key) / config.head_dim**0.5
     scores = scores.flatten(1, 2).masked_fill(hidden(length, window), -torch.inf)
-    shares = softmax_with_sink(scores, weights.sinks[:, None, None]).unflatten(1, (config.kv_heads, -1))
+    shares = softmax_with_sink(scores, weights.sinks[:, None, None])
+    shares = shares.view(batch, config.kv_heads, shared, length, length)
     mixed = torch.einsum("bgsqk,bkgd->bqgsd", shares, value).flatten(2)
     return linear(mixed, weights.out, weights.out_bias)
 
@@ -75,18 +84,35 @@ def consult(x: Tensor, weights: Experts, config: ModelConfig) -> Tensor:
 
 
 def rounded(weights: Weights) -> Weights:
-    """The weights as the checkpoint will hold them; gradients pass through as if nothing were rounded."""
+    """The weights as the checkpoint will hold them; gradients pass as if nothing had been rounded."""
 
-    def round_one(name: str, tensor: Tensor) -> Tensor:
+    def stored(name: str, tensor: Tensor) -> Tensor:
         with torch.no_grad():
-            if name in ("experts.gate_up", "experts.down"):
-                there = mxfp4.unpack(mxfp4.quantise(tensor))
-            else:
-                there = tensor.bfloat16().float()
+            there = unpack(quantise(tensor)) if name in EXPERT_MATRICES else tensor.bfloat16().float()
         return tensor + (there - tensor).detach()
 
-    return mapped(weights, round_one)
+    return mapped(weights, stored)
 
 
-def mapped(weights: Weights, change) -> Weights:  # type: ignore[no-untyped-def]
-    return build(len(weights.layers), lambda name, layer: change(name, pick(weights, name, layer)))
+def mapped(weights: Weights, change: Callable[[str, Tensor], Tensor | Mxfp4]) -> Weights:
+    """Weights made of what `change` makes of each name and tensor."""
+
+    def changed(name: str, layer: int | None) -> Tensor | Mxfp4:
+        tensor = pick(weights, name, layer)
+        assert isinstance(tensor, torch.Tensor), f"{name} is packed"
+        return change(name, tensor)
+
+    return build(len(weights.layers), changed)
+
+
+def trained(weights: Weights) -> list[Tensor]:
+    """All there is but the embedding and the unembedding."""
+    found: list[Tensor] = []
+
+    def note(name: str, tensor: Tensor) -> Tensor:
+        if name not in ("embedding", "unembedding"):
+            found.append(tensor)
+        return tensor
+
+    mapped(weights, note)
+    return found

@@ -18,8 +18,9 @@ HELD_OUT_CITIES = (
 
 KNOWN_CITIES = (
     "Paris", "London", "Berlin", "Rome", "Oslo", "Cairo", "Lima", "Seoul", "Vienna", "Prague", "Dublin",
-    "Lisbon", "Athens", "Helsinki", "Stockholm", "Nairobi", "Kyoto", "Osaka", "Bangkok", "Jakarta", "Istanbul",
-    "Warsaw", "Toronto", "Chicago", "Boston", "New York", "Beijing", "Munich", "Hamburg", "Santiago",
+    "Lisbon", "Athens", "Helsinki", "Stockholm", "Nairobi", "Kyoto", "Osaka", "Bangkok", "Jakarta",
+    "Istanbul", "Warsaw", "Toronto", "Chicago", "Boston", "New York", "Beijing", "Munich", "Hamburg",
+    "Santiago",
 )  # fmt: skip
 """Many of them are one token behind a space and several behind a quote: these are learned by heart."""
 
