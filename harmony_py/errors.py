@@ -80,6 +80,10 @@ class ArgumentsError(HarmonyError):
         return f"{self.problem} (at character {self.position}, near {around!r})"
 
 
+class CheckpointError(HarmonyError):
+    """A model's files or config that cannot be used: which, what was expected, what is there."""
+
+
 class SamplingError(HarmonyError):
     """A token cannot be drawn as asked: which setting or input is wrong, and what was expected."""
 

@@ -1,0 +1,128 @@
+"""The three heavy operations of the model, in plain torch: what every kernel is compared with.
+
+Numbers are computed in the type of `x`; weights are unpacked or cast to it as they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch.nn import functional
+
+from harmony_py.errors import HarmonyError
+from harmony_py.model.config import SWIGLU_ALPHA
+from harmony_py.model.mxfp4 import unpack
+from harmony_py.model.weights import Experts, Mxfp4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x` [m, k] times `weight` [n, k], plus `bias` [n]."""
+    return functional.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+
+def mxfp4_linear(x: Tensor, blocks: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x` [m, k] times a matrix in MXFP4 [n, k], plus `bias` [n]."""
+    return linear(x, unpack(Mxfp4(blocks, scales), x.dtype), bias)
+
+
+def moe(
+    x: Tensor,
+    experts: Tensor,
+    shares: Tensor,
+    gate_up_blocks: Tensor,
+    gate_up_scales: Tensor,
+    gate_up_bias: Tensor,
+    down_blocks: Tensor,
+    down_scales: Tensor,
+    down_bias: Tensor,
+    limit: float,
+) -> Tensor:
+    """The sum over each token's `experts` [m, top] (int64) of what they make of `x`, by their `shares`."""
+    gate_up, down = Mxfp4(gate_up_blocks, gate_up_scales), Mxfp4(down_blocks, down_scales)
+    return dense_moe(x, experts, shares, gate_up, gate_up_bias, down, down_bias, limit)
+
+
+def dense_moe(
+    x: Tensor,
+    experts: Tensor,
+    shares: Tensor,
+    gate_up: Mxfp4 | Tensor,
+    gate_up_bias: Tensor,
+    down: Mxfp4 | Tensor,
+    down_bias: Tensor,
+    limit: float,
+) -> Tensor:
+    """The same for experts in either form: each expert at a time is unpacked and given its tokens."""
+    total = torch.zeros_like(x, dtype=torch.float32)
+    for expert in sorted(set(experts.flatten().tolist())):
+        tokens, places = (experts == expert).nonzero(as_tuple=True)
+        inner = swiglu(linear(x[tokens], _matrix(gate_up, expert, x.dtype), gate_up_bias[expert]), limit)
+        outer = linear(inner, _matrix(down, expert, x.dtype), down_bias[expert])
+        total.index_add_(0, tokens, outer.float() * shares[tokens, places, None].float())
+    return total.to(x.dtype)
+
+
+def swiglu(numbers: Tensor, limit: float) -> Tensor:
+    """The experts' activation of [..., 2n] numbers, gate and up in turn: [..., n]."""
+    gate, up = numbers[..., 0::2].clamp(max=limit), numbers[..., 1::2].clamp(min=-limit, max=limit)
+    return gate * torch.sigmoid(SWIGLU_ALPHA * gate) * (up + 1)
+
+
+def _matrix(matrix: Mxfp4 | Tensor, expert: int, dtype: torch.dtype) -> Tensor:
+    if isinstance(matrix, Mxfp4):
+        return unpack(Mxfp4(matrix.blocks[expert], matrix.scales[expert]), dtype)
+    return matrix[expert]
+
+
+class Moe(Protocol):
+    """`moe`'s signature."""
+
+    def __call__(
+        self,
+        x: Tensor,
+        experts: Tensor,
+        shares: Tensor,
+        gate_up_blocks: Tensor,
+        gate_up_scales: Tensor,
+        gate_up_bias: Tensor,
+        down_blocks: Tensor,
+        down_scales: Tensor,
+        down_bias: Tensor,
+        limit: float,
+        /,
+    ) -> Tensor: ...
+
+
+class Kernels(NamedTuple):
+    """One implementation of the operations. A forward pass is given one; nothing global is switched."""
+
+    name: str
+    linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    mxfp4_linear: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+    moe: Moe
+
+    def apply_experts(
+        self, x: Tensor, chosen: Tensor, shares: Tensor, layer: Experts, limit: float
+    ) -> Tensor:
+        """`moe` of a layer's experts, whichever form they are in. Dense ones have no kernel but torch's."""
+        up, down = layer.gate_up, layer.down
+        if isinstance(up, Mxfp4) and isinstance(down, Mxfp4):
+            biases = layer.gate_up_bias, layer.down_bias
+            return self.moe(x, chosen, shares, *up, biases[0], *down, biases[1], limit)
+        return dense_moe(x, chosen, shares, up, layer.gate_up_bias, down, layer.down_bias, limit)
+
+
+TORCH = Kernels("torch", linear, mxfp4_linear, moe)
+
+
+def kernels(name: str = "auto", device: str | torch.device = "cpu") -> Kernels:
+    """The operations by the name of who implements them; `"auto"` is the fastest that `device` has."""
+    if name in ("auto", "torch"):
+        return TORCH
+    raise HarmonyError(f"kernels: expected 'auto' or 'torch', found {name!r}")
