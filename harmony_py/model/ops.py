@@ -107,15 +107,12 @@ class Kernels(NamedTuple):
     mxfp4_linear: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     moe: Moe
 
-    def apply_experts(
-        self, x: Tensor, chosen: Tensor, shares: Tensor, layer: Experts, limit: float
-    ) -> Tensor:
+    def mixture(self, x: Tensor, chosen: Tensor, shares: Tensor, experts: Experts, limit: float) -> Tensor:
         """`moe` of a layer's experts, whichever form they are in. Dense ones have no kernel but torch's."""
-        up, down = layer.gate_up, layer.down
+        up, up_bias, down, down_bias = experts[3:]
         if isinstance(up, Mxfp4) and isinstance(down, Mxfp4):
-            biases = layer.gate_up_bias, layer.down_bias
-            return self.moe(x, chosen, shares, *up, biases[0], *down, biases[1], limit)
-        return dense_moe(x, chosen, shares, up, layer.gate_up_bias, down, layer.down_bias, limit)
+            return self.moe(x, chosen, shares, *up, up_bias, *down, down_bias, limit)
+        return dense_moe(x, chosen, shares, up, up_bias, down, down_bias, limit)
 
 
 TORCH = Kernels("torch", linear, mxfp4_linear, moe)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
+
+    from harmony_py.model.config import ModelConfig
 
 
 class Mxfp4(NamedTuple):
@@ -62,3 +66,55 @@ class Weights(NamedTuple):
     """[hidden]"""
     unembedding: Tensor
     """[vocab, hidden]"""
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor in the tuples by its name: `"norm"`; a layer's `"attention.query"`."""
+    hidden, experts, inner = config.hidden, config.experts, config.intermediate
+    projections = {
+        f"attention.{name}": (rows, hidden)
+        for name, rows in (("query", config.query_rows), ("key", config.kv_rows), ("value", config.kv_rows))
+    }
+    return {
+        "embedding": (config.vocab, hidden),
+        "attention.norm": (hidden,),
+        **projections,
+        **{f"{name}_bias": shape[:1] for name, shape in projections.items()},
+        "attention.out": (hidden, config.query_rows),
+        "attention.out_bias": (hidden,),
+        "attention.sinks": (config.heads,),
+        "experts.norm": (hidden,),
+        "experts.router": (experts, hidden),
+        "experts.router_bias": (experts,),
+        "experts.gate_up": (experts, 2 * inner, hidden),
+        "experts.gate_up_bias": (experts, 2 * inner),
+        "experts.down": (experts, hidden, inner),
+        "experts.down_bias": (experts, hidden),
+        "norm": (hidden,),
+        "unembedding": (config.vocab, hidden),
+    }
+
+
+def build(layers: int, get: Callable[[str, int | None], Any]) -> Weights:
+    """The tuples, filled with what `get` gives for each name and layer."""
+
+    def layer(index: int) -> Layer:
+        return Layer(
+            Attention(*(get(f"attention.{name}", index) for name in Attention._fields)),
+            Experts(*(get(f"experts.{name}", index) for name in Experts._fields)),
+        )
+
+    return Weights(
+        embedding=get("embedding", None),
+        layers=tuple(layer(index) for index in range(layers)),
+        norm=get("norm", None),
+        unembedding=get("unembedding", None),
+    )
+
+
+def pick(weights: Weights, name: str, layer: int | None) -> Tensor | Mxfp4:
+    """What `build` asked for under `name`."""
+    if layer is None:
+        return getattr(weights, name)  # type: ignore[no-any-return]
+    part, _, field = name.partition(".")
+    return getattr(getattr(weights.layers[layer], part), field)  # type: ignore[no-any-return]
