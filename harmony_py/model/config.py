@@ -18,6 +18,7 @@ SWIGLU_ALPHA: Final = 1.702
 # Far above every real model, and low enough that what is computed from a hostile config stays small.
 _MOST: Final = {"layers": 1 << 10, "experts": 1 << 16}
 _MOST_OF_ANY: Final = 1 << 31
+_LARGEST: Final = 1e38
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +148,8 @@ def _check_count(name: str, value: Any) -> None:
 
 def _checked_number(name: str, value: Any) -> float:
     number = not isinstance(value, bool) and isinstance(value, (int, float))
-    if not number or not 0 < value < math.inf:
-        raise CheckpointError(f"config: {name}: expected a number above zero, found {value!r}")
+    if not number or not 0 < value < _LARGEST:
+        raise CheckpointError(f"config: {name}: expected a number between 0 and {_LARGEST:g}, found {value!r}")
     return float(value)
 
 

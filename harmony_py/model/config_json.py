@@ -69,6 +69,17 @@ _SAME: Final[dict[str, Any]] = {
 }
 """What Hugging Face's spelling can say otherwise, and no model of this architecture does."""
 
+_QUANTIZATION: Final = {
+    "quant_method": "mxfp4",
+    "modules_to_not_convert": [
+        "model.layers.*.self_attn",
+        "model.layers.*.mlp.router",
+        "model.embed_tokens",
+        "lm_head",
+    ],
+}
+"""What is in MXFP4: everything else is not."""
+
 _SAME_ROPE: Final[dict[str, Any]] = {
     "truncate": False,
     "partial_rotary_factor": 1.0,
@@ -96,8 +107,8 @@ def original(config: ModelConfig) -> dict[str, Any]:
     return {key: ours[name] for key, name in _ORIGINAL.items()}
 
 
-def huggingface(config: ModelConfig) -> dict[str, Any]:
-    """Hugging Face's spelling of `config`, the older one: every version of transformers reads it."""
+def huggingface(config: ModelConfig, *, packed: bool) -> dict[str, Any]:
+    """Hugging Face's spelling of `config`, the older one, which every version of transformers reads."""
     ours = asdict(config)
     return {
         "architectures": ["GptOssForCausalLM"],
@@ -112,6 +123,7 @@ def huggingface(config: ModelConfig) -> dict[str, Any]:
             "truncate": False,
             **{key: ours[name] for key, name in _ROPE.items()},
         },
+        **({"quantization_config": _QUANTIZATION} if packed else {}),
     }
 
 

@@ -43,7 +43,7 @@ def random_field(config: ModelConfig, seed: int, name: str, layer: int | None) -
     elif name == "attention.sinks":
         spread = 1.0
     numbers = torch.empty(math.prod(shape), dtype=torch.bfloat16)
-    for part in numbers.split(_AT_ONCE):
+    for part in torch.split(numbers, _AT_ONCE):
         part.copy_(torch.randn(len(part), generator=generator) * spread + mean)
     return numbers.view(shape)
 
