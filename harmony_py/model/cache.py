@@ -62,6 +62,8 @@ class Cache:
         dtype: torch.dtype = torch.bfloat16,
         device: str | torch.device = "cpu",
     ) -> None:
+        self.config = config
+        self.dtype = dtype
         self.max_context = config.max_context if max_context is None else max_context
         self._windows = [config.window(layer) for layer in range(config.layers)]
         nothing = torch.empty(2, config.kv_heads, 0, config.head_dim, dtype=dtype, device=device)

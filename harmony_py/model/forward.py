@@ -118,17 +118,17 @@ class Decoder(NamedTuple):
         ids: Sequence[int],
         *,
         chunk: int = CHUNK,
-        ran: Callable[[int], object] = lambda _: None,
+        ran: Callable[[int, int], object] = lambda start, end: None,
     ) -> Tensor:
         """The logits behind the last of `ids`, [1, vocab], run a chunk at a time behind what the cache holds.
 
-        `ran` is called after each chunk with how many are done.
+        `ran` is called after each chunk with where it starts and ends in `ids`.
         """
         for start in range(0, len(ids), chunk):
             part = ids[start : start + chunk]
             last = start + chunk >= len(ids)
             [logits] = self.run([Row(cache, part, wanted=int(last))])
-            ran(start + len(part))
+            ran(start, start + len(part))
         return logits
 
     def bytes_per_token(self, length: int) -> int:

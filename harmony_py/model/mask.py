@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import index
-from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import torch
 
 from harmony_py.errors import SamplingError
+from harmony_py.model import ids
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,14 +76,14 @@ def _unpacked(words: Tensor, vocab: int) -> Tensor:
     return octets[:, None].bitwise_and(bits).ne(0).flatten()[:vocab]
 
 
-def _chosen(ids: object, vocab: int, device: torch.device) -> Tensor:
-    if not isinstance(ids, Iterable):
-        raise SamplingError("mask", ids, "None, a boolean for each token, packed bits or ids")
-    chosen = []
-    for token in ids:
-        if not isinstance(token, SupportsIndex) or not 0 <= index(token) < vocab:
-            raise SamplingError("mask", token, f"ids from 0 to {vocab - 1}")
-        chosen.append(index(token))
+def _chosen(given: object, vocab: int, device: torch.device) -> Tensor:
+    if not isinstance(given, Iterable):
+        raise SamplingError("mask", given, "None, a boolean for each token, packed bits or ids")
+
+    def wrong(_: int, value: object) -> SamplingError:
+        return SamplingError("mask", value, f"ids from 0 to {vocab - 1}")
+
+    chosen = ids.checked(given, vocab, wrong)
     mask = torch.zeros(vocab, dtype=torch.bool, device=device)
     mask[torch.tensor(chosen, dtype=torch.int64, device=device)] = True
     return mask

@@ -42,12 +42,14 @@ def close(found: Tensor, expected: Tensor) -> bool:
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 def test_cached_equals_uncached(length: int, chunk: int) -> None:
     cache, done = new(), []
-    logits = DECODER.prefill(cache, IDS[:length], chunk=chunk, ran=done.append)
+    logits = DECODER.prefill(
+        cache, IDS[:length], chunk=chunk, ran=lambda start, end: done.append((start, end))
+    )
     assert logits.shape == (1, CONFIG.vocab)
     assert logits.dtype is torch.float32
     assert close(logits[0], EXPECTED[length - 1])
     assert cache.tokens == IDS[:length]
-    assert done == [*range(chunk, length, chunk), length]
+    assert done == [(start, min(start + chunk, length)) for start in range(0, length, chunk)]
     for place in range(length, min(length + 20, 100)):
         [logits] = DECODER.run([Row(cache, [IDS[place]])])
         assert close(logits[0], EXPECTED[place])
