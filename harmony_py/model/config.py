@@ -149,7 +149,9 @@ def _check_count(name: str, value: Any) -> None:
 def _checked_number(name: str, value: Any) -> float:
     number = not isinstance(value, bool) and isinstance(value, (int, float))
     if not number or not 0 < value < _LARGEST:
-        raise CheckpointError(f"config: {name}: expected a number between 0 and {_LARGEST:g}, found {value!r}")
+        raise CheckpointError(
+            f"config: {name}: expected a number between 0 and {_LARGEST:g}, found {value!r}"
+        )
     return float(value)
 
 

@@ -150,6 +150,9 @@ class Piece(NamedTuple):
     dtype: torch.dtype
     shape: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"tensor {self.name!r} {NAMES.get(self.dtype, self.dtype)} {list(self.shape)}"
+
     @property
     def bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
@@ -174,8 +177,8 @@ def write(path: Path, pieces: list[Piece], tensors: Iterator[Tensor]) -> None:
             file.write(len(text).to_bytes(8, "little") + text)
             for piece in pieces:
                 tensor = next(tensors)
-                if (tensor.dtype, tuple(tensor.shape)) != (piece.dtype, piece.shape):
-                    raise CheckpointError(f"{piece}: found {tensor.dtype} {list(tensor.shape)}")
+                if (found := Piece(piece.name, tensor.dtype, tuple(tensor.shape))) != piece:
+                    raise CheckpointError(f"{path}: expected {piece}, found {found}")
                 file.write(_bytes(tensor))
         partial.replace(path)
     finally:
