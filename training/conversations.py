@@ -202,31 +202,24 @@ def weather(random: random.Random, names: Names, situation: Situation) -> Turn:
         return plain(question, situation.effort, "There is no tool.", "I have to say so.", NO_TOOL)
     degrees = str(random.randint(-20, 45))
     sky = random.choice(SKIES) if random.random() < 0.7 else names.word(random)
-    failed = random.random() < 0.1
-    said = f'{{"error": "{names.noise(random, random.randint(1, 8))}"}}' if failed else None
-    return weather_turn(question, situation.effort, city, degrees, sky, said)
+    chance = random.random()
+    if chance < 0.1:
+        said = f'{{"error": "{names.noise(random, random.randint(1, 8))}"}}'
+        return weather_turn(question, situation.effort, city, None, said)
+    said = f"{degrees} degrees and {sky}" if chance < 0.2 else f'{{"degrees": {degrees}, "sky": "{sky}"}}'
+    return weather_turn(question, situation.effort, city, f"{degrees} degrees and {sky}", said)
 
 
-def weather_turn(
-    question: str, effort: str, city: str, degrees: str, sky: str, error: str | None = None
-) -> Turn:
-    """A question that takes the tool to answer, all of it."""
-    before = {
-        "low": [],
-        "medium": [thought(f"I should look up the weather in {city}.")],
-        "high": [
-            thought(
-                f"The user wants to know the weather in {city}. I do not know it, but there is a tool for "
-                f"it. I should look up the weather in {city}."
-            )
-        ],
-    }
-    if error is not None:
-        return Turn(question, [*before[effort], call(city), result(error), answer(FAILED)])
-    after = [thought(f"It is {degrees} degrees and {sky}.")] if effort == "high" else []
-    said = result(f'{{"degrees": {degrees}, "sky": "{sky}"}}')
-    text = f"It is {degrees} degrees and {sky} in {city}."
-    return Turn(question, [*before[effort], call(city), said, *after, answer(text)])
+def weather_turn(question: str, effort: str, city: str, report: str | None, said: str) -> Turn:
+    """A question that takes the tool to answer, all of it: what the tool says, and what is made of it."""
+    reason = f"I should look up the weather in {city}."
+    wish = f"The user wants to know the weather in {city}. I do not know it, but there is a tool for it."
+    before = {"low": [], "medium": [thought(reason)], "high": [thought(f"{wish} {reason}")]}
+    asked = [*before[effort], call(city), result(said)]
+    if report is None:
+        return Turn(question, [*asked, answer(FAILED)])
+    after = [thought(f"It is {report}.")] if effort == "high" else []
+    return Turn(question, [*asked, *after, answer(f"It is {report} in {city}.")])
 
 
 def total(random: random.Random, names: Names, situation: Situation) -> Turn:
@@ -312,7 +305,11 @@ def introduction(random: random.Random, effort: str, name: str) -> Turn:
         ["My name is {}.", "Hello, my name is {}.", "Hi! My name is {}", "my name is {}"]
     )
     return plain(
-        question.format(name), effort, "They tell me their name.", f"It is {name}.", f"Hello, {name}!"
+        question.format(name),
+        effort,
+        "They tell me their name.",
+        f"It is {name}.",
+        f"Nice to meet you, {name}!",
     )
 
 

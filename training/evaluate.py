@@ -56,8 +56,9 @@ def exams(random: random.Random, count: int) -> dict[str, list[Sample]]:
     def about(cities: tuple[str, ...]) -> Callable[[Situation], Turn]:
         def make(situation: Situation) -> Turn:
             question = random.choice(talk.WEATHER_QUESTIONS).format(city := random.choice(cities))
-            degrees, sky = str(random.randint(-20, 45)), random.choice(SKIES)
-            return talk.weather_turn(question, situation.effort, city, degrees, sky)
+            degrees, sky = random.randint(-20, 45), random.choice(SKIES)
+            said = f'{{"degrees": {degrees}, "sky": "{sky}"}}'
+            return talk.weather_turn(question, situation.effort, city, f"{degrees} degrees and {sky}", said)
 
         return make
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STRANGERS = 768
 """Tokens of the vocabulary that stand, in each batch's softmax, for all that do not occur in the batch."""
 
-TURNS = (1, 1, 2, 3)
+TURNS = (1, 1, 1, 2, 3, 5)
 """How many turns a conversation has, each as likely as the others."""
 
 
@@ -42,7 +42,7 @@ class Lessons:
         """Conversations of at least so many tokens together."""
         samples: list[Sample] = []
         while sum(len(each.tokens) for each in samples) < tokens:
-            turns = self._random.choice(TURNS[:-1] if bare else TURNS)
+            turns = self._random.choice(TURNS[:-2] if bare else TURNS)
             samples.append(sample(self._random, self._names, turns, bare=bare))
         return samples
 

@@ -32,13 +32,13 @@ class Names:
 
     def __init__(self) -> None:
         tokenizer = Tokenizer.o200k_harmony()
-        texts = [tokenizer.decode([token]) for token in range(START_OF_TEXT - 2000)]
-        words = {text for text in texts if text.isalpha()}
+        texts = [tokenizer.decode([token]) for token in range(START_OF_TEXT)]
         held_out = {word for city in HELD_OUT_CITIES for word in city.split()}
-        spaced = {text[1:] for text in texts if text[:1] == " "}
-        self._words = sorted(words & spaced - held_out)
-        self._spaced = sorted(f" {word}" for word in spaced if word.isalpha())
-        self._tails = sorted(word for word in words if word.islower() and word.isascii() and len(word) < 6)
+        plain = {text for text in texts if text.isalpha()} - held_out
+        spaced = {text[1:] for text in texts if text[:1] == " " and text[1:].isalpha()} - held_out
+        self._words = sorted(plain & spaced)
+        self._spaced = sorted(f" {word}" for word in spaced)
+        self._tails = sorted(word for word in plain if word.islower() and word.isascii() and len(word) < 6)
         self._tokenizer = tokenizer
 
     def word(self, random: random.Random) -> str:
@@ -56,7 +56,7 @@ class Names:
                 word += random.choice(self._tails)
             if 0.2 < kind < 0.5:
                 word += random.choice(self._spaced)
-            if self._is_plain(word) and word not in HELD_OUT_CITIES:
+            if self._is_plain(word):
                 return word
 
     def noise(self, random: random.Random, words: int) -> str:

@@ -8,6 +8,8 @@ rows of the real vocabulary are computed (`codes.py`), and both together written
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -26,38 +28,43 @@ SOURCE: Final = Path(__file__).parent / "source"
 CACHE_VARIABLE: Final = "HARMONY_PY_CACHE"
 
 _SUMS: Final = "SHA256SUMS"
-_SUFFIX: Final = ".partial"
 
 
 def toy() -> Path:
     """The directory of the toy checkpoint, in the original layout; 103 MB.
 
-    The first call takes a second or two, later ones check that the files are as they were written, and write
+    The first call takes a second or two. Later ones check that the files are as they were written, and write
     them anew if not. Offline; any number of processes may call it at once. It is kept in `$HARMONY_PY_CACHE`,
-    else in `harmony_py` in `$XDG_CACHE_HOME`, else in `~/.cache`; where nothing can be written there, in a
-    temporary folder that goes with the process.
+    else in `harmony_py` in `$XDG_CACHE_HOME` or `~/.cache`; where nothing can be written there, in a
+    temporary folder that goes with the process. Raises `CheckpointError` if `$HARMONY_PY_CACHE` names a place
+    that cannot be written to.
     """
     folder = f"toy-{_digest(SOURCE)[:8]}-{codes.SHA256[:8]}"
-    home = cache_home()
+    named = os.environ.get(CACHE_VARIABLE)
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        return _kept(home / folder)
+        return _kept((Path(named) if named else _usual_home()) / folder)
     except OSError as error:
-        if os.environ.get(CACHE_VARIABLE):
-            # Asked for by name: another place would be a surprise.
-            raise CheckpointError(f"{CACHE_VARIABLE}: expected a place to write to, found {home}") from error
-    temporary = Path(tempfile.mkdtemp(prefix="harmony_py-"))
-    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    return _kept(temporary / folder)
+        if named:  # another place would be a surprise
+            expected = "a directory to write to"
+            raise CheckpointError(f"{CACHE_VARIABLE}: expected {expected}, found {named}: {error}") from error
+    return _kept(_temporary() / folder)
 
 
-def cache_home() -> Path:
+def _usual_home() -> Path:
     """Where things are kept that can be made again."""
-    if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "harmony_py"
-    return Path.home() / ".cache" / "harmony_py"
+    shared = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(shared) if shared else Path.home() / ".cache") / "harmony_py"
+    except RuntimeError as error:  # a user without a home
+        raise OSError(str(error)) from error
+
+
+@functools.cache
+def _temporary() -> Path:
+    """A folder that goes with the process."""
+    path = Path(tempfile.mkdtemp(prefix="harmony_py-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def expand(path: Path) -> None:
@@ -71,28 +78,22 @@ def expand(path: Path) -> None:
 def _kept(path: Path) -> Path:
     """`path`, where the toy is there as it was written; it is written if not."""
     if not _is_whole(path):
-        partial = Path(tempfile.mkdtemp(prefix=path.name, suffix=_SUFFIX, dir=path.parent))
-        try:
-            expand(partial)
-            (partial / _SUMS).write_text(_digest(partial), "utf-8")
-            _put(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as workshop:
+            made = Path(workshop) / "made"
+            expand(made)
+            (made / _SUMS).write_text(_digest(made), "utf-8")
+            _put(made, path, aside=Path(workshop) / "broken")
     return path
 
 
-def _put(partial: Path, path: Path) -> None:
-    """Give `partial` its name, unless another process was faster. What is broken makes room."""
+def _put(made: Path, path: Path, aside: Path) -> None:
+    """Give `made` its place, unless another process was faster. What is broken there makes room."""
     if path.exists() and not _is_whole(path):
-        broken = Path(tempfile.mkdtemp(prefix=path.name, suffix=_SUFFIX, dir=path.parent))
-        try:
-            path.replace(broken / path.name)
-        except FileNotFoundError:
-            pass  # somebody else has made room
-        finally:
-            shutil.rmtree(broken, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody else made room
+            path.replace(aside)
     try:
-        partial.replace(path)
+        made.replace(path)
     except OSError:
         if not _is_whole(path):
             raise
