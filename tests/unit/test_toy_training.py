@@ -123,7 +123,8 @@ def test_calls_are_written_as_the_models_write_them(names: Names) -> None:
     for _ in range(60):
         tokens = taught(sample(chance, names, 1))
         if CALL in tokens:
-            headers |= {ENCODING.decode(tokens).partition('{"city"')[0].rpartition("assistant")[2]}
+            before = ENCODING.decode(tokens).partition('{"city"')[0].rpartition("<|end|>")[2]
+            headers.add(before.removeprefix("<|start|>assistant"))
     written = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
     assert headers == {written, ""}  # nothing where the header is not to be learned
 
