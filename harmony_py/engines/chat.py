@@ -52,7 +52,7 @@ class Completed(NamedTuple):
 
     finish: str
     """The engine's reason; `"interrupted"` if it wrote what is not for it to write; `"rounds"` if the last
-    round that was allowed ended in a call, which was answered but not read any more."""
+    round that was allowed ended in a call: that is answered, but the answer not read any more."""
     prompt: int
     """Tokens of the prompt."""
     reusable: int
@@ -116,14 +116,18 @@ class Chat:
         for round_ in range(1, self._rounds + 1):
             before = len(self.messages)
             completed = yield from self._complete()
-            calls = [i for i in range(before, len(self.messages)) if _is_whole_call(self.messages[i])]
+            calls = [i for i in range(before, len(self.messages)) if self._runs(i, completed.finish)]
+            yield completed._replace(finish="rounds") if calls and round_ == self._rounds else completed
             for index in calls:
                 yield from self._answer(index, self.messages[index])
-            if calls and round_ == self._rounds:
-                completed = completed._replace(finish="rounds")
-            yield completed
             if not calls:
                 return
+
+    def _runs(self, index: int, finish: str) -> bool:
+        """Whether a message calls a tool, and was not cut short."""
+        message = self.messages[index]
+        is_whole = finish == "stop" or (message.source is not None and message.source.complete)
+        return message.is_tool_call and is_whole
 
     def _complete(self) -> Generator[ChatEvent, None, Completed]:
         """Ask the engine once. What it draws is part of the conversation, even if nobody reads on."""
@@ -195,8 +199,3 @@ def _placed(event: Event, first: int) -> Event:
     if isinstance(event, Diagnostic):
         return event
     return event._replace(message_index=first + event.message_index)
-
-
-def _is_whole_call(message: Message) -> bool:
-    """Whether a message calls a tool, and was not cut short."""
-    return message.is_tool_call and message.source is not None and message.source.complete

@@ -175,6 +175,15 @@ def test_a_call_cut_short_does_not_run() -> None:
     assert spoken(chat)[-1] == ("assistant", "commentary", '{"city": "Oslo"}')
 
 
+def test_a_call_that_the_next_message_ended_runs() -> None:
+    engine = ScriptedEngine(
+        CALL.replace("<|call|>", "<|start|>assistant<|channel|>final<|message|>It"), ANSWER
+    )
+    chat = chat_with(engine, lambda city: "rain")
+    assert one(list(chat.send("?")), ToolAnswered).text == "rain"
+    assert [text for _, _, text in spoken(chat)] == ["?", '{"city": "Oslo"}', "rain", "It rains."]
+
+
 @pytest.mark.parametrize("author", ["functions.weather to=assistant<|channel|>commentary", "user", "tool:x"])
 def test_the_model_does_not_write_what_others_say(author: str) -> None:
     invented = THOUGHT.removesuffix("assistant") + author + "<|message|>It snows.<|end|><|start|>assistant"
