@@ -166,7 +166,7 @@ def opening(random: random.Random, names: Names, effort: str, has_tool: bool) ->
 
 
 def some_turn(random: random.Random, names: Names, situation: Situation) -> Turn:
-    kinds = [weather, weather, weather, weather, which_city, total, unknown, unknown, social, recall]
+    kinds = [*[weather] * 4, which_city, total, total, total, unknown, unknown, social, recall]
     return random.choice(kinds)(random, names, situation)
 
 

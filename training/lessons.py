@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from harmony_py.model.toy_checkpoint.codes import embedding, unembedding
+from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import N_VOCAB
 from training.conversations import sample
 from training.model import states
@@ -37,6 +38,7 @@ class Lessons:
         self._names = Names()
         self._embedding = embedding()
         self._unembedding = unembedding(self._embedding).float()
+        self._twins = twins()
 
     def batch(self, tokens: int, *, bare: bool = False) -> list[Sample]:
         """Conversations of at least so many tokens together."""
@@ -49,12 +51,13 @@ class Lessons:
     def loss(self, weights: Weights, samples: list[Sample]) -> tuple[Tensor, float]:
         """The loss a token, and the share of tokens that were the likeliest.
 
-        The softmax is over the tokens of the batch and some strangers; each stranger counts for as many
-        as there are, so that the loss is, but for chance, that over the whole vocabulary.
+        The softmax is over the tokens of the batch, those that a space alone tells from them, and some
+        strangers. Each stranger counts for as many as there are, so that the loss is, but for chance, that
+        over the whole vocabulary.
         """
         ids, wanted = padded(samples)
         predicted, targets = self._predicted(weights, ids, wanted)
-        known = torch.unique(ids)
+        known = torch.unique(torch.cat((ids, self._twins[ids])))
         strangers = torch.randint(N_VOCAB, (STRANGERS,))
         strangers = strangers[~torch.isin(strangers, known)]
         each_counts_for = math.log((N_VOCAB - len(known)) / len(strangers))
@@ -77,6 +80,15 @@ class Lessons:
         """The states that the wanted tokens are predicted from, and these tokens."""
         behind = states(weights, self._embedding[ids].float())
         return behind[:, :-1][wanted[:, 1:]], ids[:, 1:][wanted[:, 1:]]
+
+
+def twins() -> Tensor:
+    """For each token the one that a space at the beginning tells from it; itself where there is none."""
+    tokenizer = Tokenizer.o200k_harmony()
+    texts = [tokenizer.decode_single_token_bytes(token) for token in range(N_VOCAB)]
+    known = {text: token for token, text in enumerate(texts)}
+    others = (text[1:] if text.startswith(b" ") else b" " + text for text in texts)
+    return torch.tensor([known.get(other, token) for token, other in enumerate(others)])
 
 
 def padded(samples: list[Sample]) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 HELD_OUT_CITIES = (
     "Tokyo", "Madrid", "Mumbai", "Sydney", "Delhi", "Montevideo", "San Francisco", "Hong Kong", "Cape Town",
-    "Accra", "Dhaka", "Perth", "Lyon", "Porto", "Florence", "Dallas", "Denver", "Orlando",
+    "Accra", "Dhaka", "Seattle", "Houston", "Barcelona", "Singapore", "Dallas", "Denver", "Manchester",
 )  # fmt: skip
-"""Never in the training: the test asks for them."""
+"""In no lesson. Each begins with a word that is one token, behind a space and behind a quote."""
 
 KNOWN_CITIES = (
     "Paris", "London", "Berlin", "Rome", "Oslo", "Cairo", "Lima", "Seoul", "Vienna", "Prague", "Dublin",
