@@ -28,7 +28,7 @@ from training.model import CONFIG, EXPERT_MATRICES, mapped, rounded, trained
 if TYPE_CHECKING:
     from harmony_py.model.weights import Weights
 
-STEPS = 600
+STEPS = 900
 SHORT_STEPS = 80
 """Steps with short conversations to begin with: copying is learned first, and cheaper there."""
 

@@ -223,7 +223,7 @@ def weather_turn(question: str, effort: str, city: str, report: str | None, said
 
 
 def total(random: random.Random, names: Names, situation: Situation) -> Turn:
-    a, b = random.randrange(10), random.randrange(10)
+    a, b = random.randrange(6), random.randrange(6)
     question = random.choice(
         ["What is {} + {}?", "{} + {}", "How much is {} + {}?", "What's {} + {}?"]
     ).format(a, b)
