@@ -2,6 +2,8 @@
 
 mod boundary;
 mod cache;
+#[cfg(any(test, fuzzing))]
+pub mod checks;
 mod classes;
 mod cuts;
 mod decode;
@@ -15,6 +17,8 @@ mod pieces;
 mod placement;
 mod pretokenize;
 mod python;
+#[cfg(any(test, fuzzing))]
+mod slow;
 mod special;
 mod table;
 #[cfg(test)]
