@@ -1,10 +1,10 @@
-"""Any property of ours with coverage as a guide, by atheris: what a long run of hypothesis cannot reach by luck.
+"""Any property with coverage as a guide, by atheris: it reaches what hypothesis alone would reach by luck.
 
-    python tests/fuzz_property.py tests/property/test_parse_properties.py test_recovered_text_is_the_text_of_its_span \
-        -max_total_time=60
+    python tests/fuzz_property.py tests/property/test_parse_properties.py \
+        test_events_tell_what_the_result_does -max_total_time=60
 
-Options that begin with `-` are libFuzzer's. A failing example is printed by hypothesis, shrunk, and kept in its
-database, so that pytest finds it again at once.
+Options that begin with `-` are libFuzzer's. A failing example is printed by hypothesis, shrunk, and kept in
+its database, so that pytest finds it again at once.
 """
 
 from __future__ import annotations
