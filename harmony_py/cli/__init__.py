@@ -1,8 +1,8 @@
 """The command `harmony-py`: one subcommand a module, loaded when it is called.
 
 A subcommand is a module of this package with a function `add_arguments(parser)` and a function
-`run(options) -> int`, whose result is the exit code, and a line in `COMMANDS`. What it needs it imports itself,
-so that `harmony-py --help` loads nothing.
+`run(options) -> int`, whose result is the exit code, and a line in `COMMANDS`. What it needs it imports
+itself, so that `harmony-py --help` loads nothing.
 """
 
 from __future__ import annotations

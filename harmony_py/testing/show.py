@@ -40,7 +40,7 @@ def size(example: Any) -> int:
         return Tokenizer.o200k_harmony().count(example)
     if _is_conversation(example):
         return sum(_message_size(flat) for flat in example)
-    return 0
+    return Tokenizer.o200k_harmony().count(json.dumps(example, default=repr, ensure_ascii=False))
 
 
 def _message_size(flat: dict[str, Any]) -> int:

@@ -78,7 +78,7 @@ class HarmonyPy(Implementation):
         """What a parse found, in the tuples of the harness."""
         return Reading(
             [Fields.of(message) for message in result.messages],
-            [tuple(span) for span in result.spans],
+            [(span.start, span.end, span.part, span.message) for span in result.spans],
             [(each.code, each.token_index, each.span) for each in result.diagnostics],
         )
 

@@ -14,8 +14,6 @@ from harmony_py.tokenizer import vocab
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harmony_py.testing.tokens import Fields
-
 _DIRECTORY_VARIABLE = "TIKTOKEN_ENCODINGS_BASE"
 
 
@@ -65,10 +63,10 @@ class OpenAIHarmony(Implementation):
         messages = [self._library.Message.from_dict(message) for message in conversation]
         return self._library.Conversation.from_messages(messages)
 
-    def parse(self, tokens: list[int], role: str | None) -> Sequence[Fields]:
+    def parse(self, tokens: list[int], role: str | None) -> Any:
         return self._parse(tokens, role, strict=True)
 
-    def recover(self, tokens: list[int], role: str | None, tools: Sequence[str] = ()) -> Sequence[Fields]:
+    def recover(self, tokens: list[int], role: str | None, tools: Sequence[str] = ()) -> Any:
         return self._parse(tokens, role, strict=False)
 
     def _parse(self, tokens: list[int], role: str | None, *, strict: bool) -> Any:

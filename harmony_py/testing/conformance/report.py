@@ -27,7 +27,7 @@ def as_table(report: Report) -> str:
     """The whole report for a terminal: failures last, where they are seen."""
     lines = []
     for status in ("passed", "not supported", "failed"):
-        for outcome in report.of(status):  # type: ignore[arg-type]  # a loop's variable is no literal
+        for outcome in report.of(status):
             lines.append(f"{status:<13}  {outcome.check.name}")
             for finding in outcome.findings:
                 lines += [f"{'':15}{line}" for line in _describe(finding)]
@@ -54,7 +54,7 @@ def as_markdown(report: Report) -> str:
             "\n".join(["| check | fault | smallest counterexample | tokens |", "|---|---|---|---:|", *rows])
         )
     for status in ("passed", "not supported"):
-        names = [outcome.check.name for outcome in report.of(status)]  # type: ignore[arg-type]
+        names = [outcome.check.name for outcome in report.of(status)]
         if names:
             parts.append(f"{status.capitalize()}: {'; '.join(names)}.".replace("|", "\\|"))
     return "\n\n".join(parts)

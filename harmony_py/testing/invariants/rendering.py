@@ -77,7 +77,7 @@ def _same_type(want: str | None, have: str | None) -> bool:
 
 
 def _is_odd(message: FlatMessage) -> bool:
-    """Whether the author has a name or a field is no plain word, so that nobody need understand the header."""
+    """Whether the author is named or a field is no plain word: nobody need understand that header."""
     words = [message.get(key) for key in ("channel", "recipient", "content_type")]
     return message.get("name") is not None or any(
         word is not None and not word.isidentifier() for word in words

@@ -54,7 +54,7 @@ def _says_something(all_: list[Place], i: int) -> bool:
 def _self_recipient(all_: list[Place], i: int, choose: Choose) -> Draft:
     place = all_[i]
     meant = place.fields._replace(channel="commentary", content_type=None)
-    doubled = choose([[], [CHANNEL, "commentary?"]])
+    doubled: list[Segment] = [CHANNEL, "commentary?"] if choose([False, True]) else []
     segments: list[Segment] = [CHANNEL, "commentary", " to=assistant", *doubled]
     draft = _rewritten("M4", "addressed to the assistant itself", place, i, segments, meant)
     return draft._replace(literal=not doubled)

@@ -29,7 +29,7 @@ def _openings(draw: st.DrawFn, declared: list[dict[str, Any]]) -> list[FlatMessa
         effort = draw(st.sampled_from(["Low", "Medium", "High"]))
         content: dict[str, Any] = {"type": "system_content", "reasoning_effort": effort}
         opening.append({"role": "system", "content": [content]})
-    if declared or draw(st.booleans()):
+    if bool(declared) or draw(st.booleans()):
         functions = {"name": "functions", "tools": declared}
         content = {"type": "developer_content", "instructions": draw(_TEXTS)}
         content |= {"tools": {"functions": functions}} if declared else {}

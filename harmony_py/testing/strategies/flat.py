@@ -72,6 +72,13 @@ _system_contents = _content(
     tools=_tool_maps,
 )
 _developer_contents = _content("developer_content", instructions=_TEXTS, tools=_tool_maps)
+contents = {
+    "text": _text_contents,
+    "system_content": _system_contents,
+    "developer_content": _developer_contents,
+}
+"""What messages hold, by kind."""
+
 _HEADER_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "channel": st.one_of(channels, _WORD),
     "recipient": _RECIPIENTS,

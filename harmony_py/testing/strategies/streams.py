@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from harmony_py.testing.tokens import Stream, header, ids, spelled, terminator
 from harmony_py.tokenizer import Tokenizer, special
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harmony_py.testing.mutate import Mutated
 
@@ -72,6 +72,40 @@ def _assistant_fields(draw: st.DrawFn) -> Fields:
     return Fields("assistant", None, channel, recipient, content_type)
 
 
+class _Said(NamedTuple):
+    """A message, and how it is written down."""
+
+    fields: Fields
+    body: list[int]
+    stop: int
+    channel_first: bool
+    gap: str
+
+
+@st.composite
+def _said(
+    draw: st.DrawFn,
+    fields: st.SearchStrategy[Fields],
+    content: Callable[[Fields], st.SearchStrategy[list[int]]],
+) -> _Said:
+    told = draw(fields)
+    body = draw(content(told))
+    stop = draw(st.sampled_from([terminator(told), special.END, special.RETURN, special.CALL]))
+    ordered = told.role == "assistant" and told.channel is not None and told.recipient is not None
+    channel_first = ordered and not draw(st.booleans())
+    gap = draw(st.sampled_from([" ", ""])) if told.content_type else " "
+    return _Said(told._replace(text=spelled(body)), body, stop, channel_first, gap)
+
+
+def _written(role: str | None, messages: list[_Said]) -> Stream:
+    tokens: list[int] = []
+    for i, each in enumerate(messages):
+        prompted = i == 0 and role is not None
+        tokens += header(each.fields, prompted=prompted, channel_first=each.channel_first, gap=each.gap)
+        tokens += [*each.body, each.stop]
+    return Stream(tokens, role, tuple(each.fields for each in messages))
+
+
 @st.composite
 def well_formed(
     draw: st.DrawFn,
@@ -85,26 +119,16 @@ def well_formed(
     With `named`, authors of every kind; unless `complete`, the last message's end is missing now and then.
     """
     role = draw(st.sampled_from(["assistant", None]))
-    others = st.sampled_from([*_OTHERS, *_NAMED] if named else _OTHERS)
-    tokens: list[int] = []
-    messages: list[Fields] = []
-    for i in range(draw(st.integers(1, 4))):
-        prompted = i == 0 and role is not None
-        fields = draw(_assistant_fields() if prompted or draw(st.booleans()) else others)
-        is_assistant = fields.role == "assistant"
-        first = draw(st.booleans()) if is_assistant and fields.channel else False
-        gap = draw(st.sampled_from([" ", ""])) if fields.content_type else " "
-        body = draw(content)
-        stop = draw(st.sampled_from([special.END, special.RETURN, special.CALL]))
-        tokens += [*header(fields, prompted=prompted, channel_first=first, gap=gap), *body, stop]
-        messages.append(fields._replace(text=spelled(body)))
+    anyone = _assistant_fields() | st.sampled_from([*_OTHERS, *_NAMED] if named else _OTHERS)
+    first = draw(_said(_assistant_fields() if role else anyone, lambda fields: content))
+    more = draw(st.lists(_said(anyone, lambda fields: content), max_size=3))
+    stream = _written(role, [first, *more])
     if not complete and draw(st.integers(0, 4)) == 4:
-        tokens.pop()
-    return Stream(tokens, role, tuple(messages))
+        stream.tokens.pop()
+    return stream
 
 
 # -- malformed ---------------------------------------------------------------------------------------------
-
 
 _json_calls = st.just(Fields("assistant", None, "commentary", "functions.f", "<|constrain|>json"))
 _code_calls = st.just(Fields("assistant", None, "analysis", "python", "code"))
@@ -113,23 +137,12 @@ _spoken = st.sampled_from(_CHANNELS).map(lambda channel: Fields("assistant", Non
 _odd_fields = _assistant_fields().map(lambda f: f if f.recipient else f._replace(content_type=None))
 _own_fields = st.one_of(_spoken, _json_calls, _code_calls, _odd_fields)
 _turn_fields = _own_fields | st.sampled_from(_OTHERS)
+_json_tokens = st.sampled_from([_encoded("{}"), _encoded('{"a": 1}')])
 
 
-@st.composite
-def _turns(draw: st.DrawFn) -> Stream:
-    """A stream that says what models mostly do, in contents that nothing can be mistaken for."""
-    role = draw(st.sampled_from(["assistant", None]))
-    tokens: list[int] = []
-    messages: list[Fields] = []
-    for i in range(draw(st.integers(1, 3))):
-        prompted = i == 0 and role is not None
-        fields = draw(_own_fields if prompted else _turn_fields)
-        text = draw(st.sampled_from(["{}", '{"a": 1}']) if fields.recipient == "functions.f" else prose)
-        first = fields.channel is not None and fields.role == "assistant" and not draw(st.booleans())
-        stop = draw(st.sampled_from([terminator(fields), special.END, special.RETURN]))
-        tokens += [*header(fields, prompted=prompted, channel_first=first), *_encoded(text), stop]
-        messages.append(fields._replace(text=text))
-    return Stream(tokens, role, tuple(messages))
+def _plain_content(fields: Fields) -> st.SearchStrategy[list[int]]:
+    """Content that nothing can be mistaken for."""
+    return _json_tokens if fields.recipient == "functions.f" else prose_tokens
 
 
 @st.composite
@@ -140,7 +153,9 @@ def malformed(draw: st.DrawFn, patterns: Sequence[str] | None = None) -> Mutated
     """
     from harmony_py.testing.mutate import candidates, mutate_with
 
-    stream = draw(_turns())
+    role = draw(st.sampled_from(["assistant", None]))
+    first = draw(_said(_own_fields if role else _turn_fields, _plain_content))
+    stream = _written(role, [first, *draw(st.lists(_said(_turn_fields, _plain_content), max_size=2))])
     found = candidates(stream, patterns)
     assume(found)
     return mutate_with(stream, [draw(st.sampled_from(found))], lambda options: draw(st.sampled_from(options)))
