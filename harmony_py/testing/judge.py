@@ -31,33 +31,37 @@ class Fault(NamedTuple):
 
 def find_fault(meant: Sequence[Fields], found: Sequence[Fields]) -> Fault | None:
     """The worst of what is wrong with `found`, if anything is."""
-    partners: list[int] = []
-    for message in meant:
-        partner = _partner(message, found, partners)
-        if partner is None:
+    partners = _exact_partners(meant, found)
+    merged = set(range(len(found))) - set(partners.values())
+    for i, message in enumerate(meant):
+        if i in partners or not message.text.strip():
+            continue
+        holds = [j for j in sorted(merged) if _holds(found[j].text, message.text)]
+        if not holds:
             return Fault("text lost", f"no message says {message.text!r}")
-        if partner >= 0 and partner in partners:
+        free = [j for j in holds if j not in partners.values()]
+        if not free:
             return Fault("messages merged", f"{message.text!r} is part of another message")
-        partners.append(partner)
-    for message, partner in zip(meant, partners, strict=True):
-        if partner >= 0 and (fault := _misread(message, found[partner])):
+        partners[i] = free[0]
+    for i, j in sorted(partners.items()):
+        if fault := _misread(meant[i], found[j]):
             return fault
-    return _invented([message for i, message in enumerate(found) if i not in partners])
+    return _invented([message for j, message in enumerate(found) if j not in partners.values()])
 
 
-def _partner(message: Fields, found: Sequence[Fields], taken: list[int]) -> int | None:
-    """The index of the message that says what `message` does; -1 where it says nothing; None if none does."""
-    free = [i for i in range(len(found)) if i not in taken]
-    after = [i for i in free if i > max(taken, default=-1)]
-    for i in [*after, *free]:
-        if found[i].text == message.text and found[i].role == message.role:
-            return i
-    if not message.text.strip():
-        return -1
-    for i in [*after, *free, *(taken[-1:] if taken and taken[-1] >= 0 else [])]:
-        if _holds(found[i].text, message.text):
-            return i
-    return None
+def _exact_partners(meant: Sequence[Fields], found: Sequence[Fields]) -> dict[int, int]:
+    """Messages that say just what one of those meant does, in the same order where there are several."""
+    partners: dict[int, int] = {}
+    for i, message in enumerate(meant):
+        same = [
+            j
+            for j, other in enumerate(found)
+            if (other.text, other.role) == (message.text, message.role) and j not in partners.values()
+        ]
+        if same:
+            last = max(partners.values(), default=-1)
+            partners[i] = next((j for j in same if j > last), same[0])
+    return partners
 
 
 def _holds(text: str, wanted: str) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import errors as hypothesis_errors
 
 from harmony_py.testing.conformance.checks import Check, all_checks
+from harmony_py.testing.conformance.reduce import shortest
 from harmony_py.testing.implementation import NotSupportedError
 from harmony_py.testing.invariants import InvariantViolated
 from harmony_py.testing.show import show, size
@@ -162,6 +163,10 @@ class _Trial:
             hypothesis.find(
                 self._check.examples, shows_it, settings=_settings(examples), random=random.Random(seed)
             )
+        for fault in wanted:
+            (example,) = self.findings[fault].example[:1]
+            if isinstance(example, str):
+                shortest(example, lambda text: shows_it((text,)))
 
     def _ask(self, example: tuple[Any, ...]) -> Finding | None:
         if self.count and time.monotonic() > self._deadline:

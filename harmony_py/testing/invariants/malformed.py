@@ -35,7 +35,7 @@ def _needs_tools(implementation: Implementation, mutated: Mutated) -> None:
 def malformed_streams_are_refused_or_read(implementation: Implementation, mutated: Mutated) -> None:
     """A parser that may refuse what is malformed refuses it, or reads what was meant: nothing in between."""
     if any(done.literal for done in mutated.done):
-        return
+        raise NotSupportedError("refusing what the grammar allows")
     try:
         reading = Reading.of(implementation.parse(mutated.tokens, mutated.role))
     except RefusedError:

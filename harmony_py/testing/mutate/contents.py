@@ -88,8 +88,8 @@ def _can_be_stripped(all_: list[Place], i: int) -> bool:
 
 
 def _is_json_call(place: Place) -> bool:
-    marked = (place.fields.content_type or "").removeprefix(CONSTRAIN_SPELLED) == "json"
-    return place.is_call and marked and place.fields.text.startswith("{")
+    told = to_text([token for token in place.tokens[: place.body - place.start] if token < START_OF_TEXT])
+    return place.is_call and told.endswith(" json") and place.fields.text.startswith("{")
 
 
 def _odd_arguments(all_: list[Place], i: int, choose: Choose) -> Draft:

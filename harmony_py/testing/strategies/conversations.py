@@ -40,13 +40,12 @@ def _openings(draw: st.DrawFn, declared: list[dict[str, Any]]) -> list[FlatMessa
 @st.composite
 def _steps(draw: st.DrawFn, declared: list[dict[str, Any]]) -> list[FlatMessage]:
     """A thought, words before a call, or a call and its result."""
-    kinds = ["thought", "preamble", "python", *(["call", "call"] if declared else [])]
-    kind = draw(st.sampled_from(kinds))
+    kind = draw(st.sampled_from(["thought", "preamble", "python", "call", "call"]))
     if kind == "thought":
         return [_said("assistant", draw(_TEXTS), channel="analysis")]
     if kind == "preamble":
         return [_said("assistant", draw(_TEXTS), channel="commentary")]
-    if kind == "python":
+    if kind == "python" or not declared:
         call = _said("assistant", draw(_TEXTS), channel="analysis", recipient="python", content_type="code")
         result = _said("tool", draw(_TEXTS), name="python", channel="analysis", recipient="assistant")
         return [call, result]

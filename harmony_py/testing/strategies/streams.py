@@ -13,7 +13,7 @@ from harmony_py.testing.tokens import Stream, header, ids, spelled, terminator
 from harmony_py.tokenizer import Tokenizer, special
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harmony_py.testing.mutate import Mutated
 
@@ -62,48 +62,57 @@ _NAMED = [Fields("user", "bob"), Fields("tool", "functions.f", "commentary"), Fi
 """What our own renderer writes and `openai-harmony` cannot read."""
 
 
-@st.composite
-def _assistant_fields(draw: st.DrawFn) -> Fields:
-    recipient = draw(st.sampled_from([None, *_RECIPIENTS]))
-    channel = draw(st.sampled_from([None, *_CHANNELS]))
-    content_type = draw(st.sampled_from([None, *_TYPES]))
-    if recipient is None and channel is None:
-        content_type = None
-    return Fields("assistant", None, channel, recipient, content_type)
+_ASSISTANTS = [
+    Fields("assistant", None, channel, recipient, content_type)
+    for recipient in [None, *_RECIPIENTS]
+    for channel in [None, *_CHANNELS]
+    for content_type in [None, *(_TYPES if recipient or channel else [])]
+]
 
 
-class _Said(NamedTuple):
-    """A message, and how it is written down."""
+class _Frame(NamedTuple):
+    """A message without its content, and how it is written down."""
 
     fields: Fields
-    body: list[int]
     stop: int
     channel_first: bool
     gap: str
 
 
-@st.composite
-def _said(
-    draw: st.DrawFn,
-    fields: st.SearchStrategy[Fields],
-    content: Callable[[Fields], st.SearchStrategy[list[int]]],
-) -> _Said:
-    told = draw(fields)
-    body = draw(content(told))
-    stop = draw(st.sampled_from([terminator(told), special.END, special.RETURN, special.CALL]))
-    ordered = told.role == "assistant" and told.channel is not None and told.recipient is not None
-    channel_first = ordered and not draw(st.booleans())
-    gap = draw(st.sampled_from([" ", ""])) if told.content_type else " "
-    return _Said(told._replace(text=spelled(body)), body, stop, channel_first, gap)
+def _frames(messages: list[Fields]) -> st.SearchStrategy[_Frame]:
+    """Every way to write these, as one choice: a message shrinks the better the fewer choices it takes."""
+    return st.sampled_from(
+        [
+            _Frame(fields, stop, channel_first, gap)
+            for fields in messages
+            for gap in ([" ", ""] if fields.content_type else [" "])
+            for channel_first in ([True, False] if _has_an_order(fields) else [False])
+            for stop in dict.fromkeys([terminator(fields), special.END, special.RETURN, special.CALL])
+        ]
+    )
 
 
-def _written(role: str | None, messages: list[_Said]) -> Stream:
+def _has_an_order(fields: Fields) -> bool:
+    return fields.role == "assistant" and fields.channel is not None and fields.recipient is not None
+
+
+def _written(role: str | None, messages: list[tuple[_Frame, list[int]]]) -> Stream:
+    """The stream; it begins anew if its first message is not that of `role`."""
+    role = role if messages[0][0].fields.role == role else None
     tokens: list[int] = []
-    for i, each in enumerate(messages):
+    told: list[Fields] = []
+    for i, (frame, body) in enumerate(messages):
         prompted = i == 0 and role is not None
-        tokens += header(each.fields, prompted=prompted, channel_first=each.channel_first, gap=each.gap)
-        tokens += [*each.body, each.stop]
-    return Stream(tokens, role, tuple(each.fields for each in messages))
+        tokens += header(frame.fields, prompted=prompted, channel_first=frame.channel_first, gap=frame.gap)
+        tokens += [*body, frame.stop]
+        told.append(frame.fields._replace(text=spelled(body)))
+    return Stream(tokens, role, tuple(told))
+
+
+_prompts = st.sampled_from(["assistant", None])
+_assistant_frames = _frames(_ASSISTANTS)
+_frames_of_anyone = _assistant_frames | _frames(_OTHERS)
+_frames_of_named = _assistant_frames | _frames([*_OTHERS, *_NAMED])
 
 
 @st.composite
@@ -118,11 +127,8 @@ def well_formed(
 
     With `named`, authors of every kind; unless `complete`, the last message's end is missing now and then.
     """
-    role = draw(st.sampled_from(["assistant", None]))
-    anyone = _assistant_fields() | st.sampled_from([*_OTHERS, *_NAMED] if named else _OTHERS)
-    first = draw(_said(_assistant_fields() if role else anyone, lambda fields: content))
-    more = draw(st.lists(_said(anyone, lambda fields: content), max_size=3))
-    stream = _written(role, [first, *more])
+    message = st.tuples(_frames_of_named if named else _frames_of_anyone, content)
+    stream = _written(draw(_prompts), draw(st.lists(message, min_size=1, max_size=4)))
     if not complete and draw(st.integers(0, 4)) == 4:
         stream.tokens.pop()
     return stream
@@ -130,19 +136,19 @@ def well_formed(
 
 # -- malformed ---------------------------------------------------------------------------------------------
 
-_json_calls = st.just(Fields("assistant", None, "commentary", "functions.f", "<|constrain|>json"))
-_code_calls = st.just(Fields("assistant", None, "analysis", "python", "code"))
-_spoken = st.sampled_from(_CHANNELS).map(lambda channel: Fields("assistant", None, channel))
+_json_call = Fields("assistant", None, "commentary", "functions.f", "<|constrain|>json")
+_code_call = Fields("assistant", None, "analysis", "python", "code")
+_spoken = [Fields("assistant", None, channel) for channel in _CHANNELS]
 # A content type without a recipient is a pattern of its own: not every other one shall show it as well.
-_odd_fields = _assistant_fields().map(lambda f: f if f.recipient else f._replace(content_type=None))
-_own_fields = st.one_of(_spoken, _json_calls, _code_calls, _odd_fields)
-_turn_fields = _own_fields | st.sampled_from(_OTHERS)
+_odd = [fields for fields in _ASSISTANTS if fields.recipient or not fields.content_type]
+_turn_frames = st.one_of(*map(_frames, (_spoken, [_json_call], [_code_call], _odd, _OTHERS)))
 _json_tokens = st.sampled_from([_encoded("{}"), _encoded('{"a": 1}')])
 
 
-def _plain_content(fields: Fields) -> st.SearchStrategy[list[int]]:
-    """Content that nothing can be mistaken for."""
-    return _json_tokens if fields.recipient == "functions.f" else prose_tokens
+def _with_plain_content(frame: _Frame) -> st.SearchStrategy[tuple[_Frame, list[int]]]:
+    """With content that nothing can be mistaken for."""
+    content = _json_tokens if frame.fields.recipient == "functions.f" else prose_tokens
+    return st.tuples(st.just(frame), content)
 
 
 @st.composite
@@ -153,9 +159,8 @@ def malformed(draw: st.DrawFn, patterns: Sequence[str] | None = None) -> Mutated
     """
     from harmony_py.testing.mutate import candidates, mutate_with
 
-    role = draw(st.sampled_from(["assistant", None]))
-    first = draw(_said(_own_fields if role else _turn_fields, _plain_content))
-    stream = _written(role, [first, *draw(st.lists(_said(_turn_fields, _plain_content), max_size=2))])
+    message = _turn_frames.flatmap(_with_plain_content)
+    stream = _written(draw(_prompts), draw(st.lists(message, min_size=1, max_size=3)))
     found = candidates(stream, patterns)
     assume(found)
     return mutate_with(stream, [draw(st.sampled_from(found))], lambda options: draw(st.sampled_from(options)))

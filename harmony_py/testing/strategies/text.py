@@ -85,11 +85,11 @@ combining_marks = st.builds(
 _characters = st.characters(exclude_categories=["Cs"])
 texts = st.lists(
     st.one_of(
+        st.text(_characters, max_size=6),
         st.sampled_from(_WORDS),
         st.sampled_from(_SPACES),
         st.sampled_from(_SYMBOLS),
         st.sampled_from(_CODE),
-        st.text(_characters, max_size=6),
         st.text("aB1 \n'/é日\u0301", max_size=8),
         _json,
         combining_marks,
