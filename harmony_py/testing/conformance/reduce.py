@@ -1,4 +1,4 @@
-"""Texts made shorter by leaving things out: hypothesis does not look inside the words that a text is made of."""
+"""Texts made shorter by leaving things out: hypothesis does not look inside the words they are made of."""
 
 from __future__ import annotations
 
