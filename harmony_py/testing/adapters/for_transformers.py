@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.format.decode import to_bytes
 from harmony_py.testing.extras import require
 from harmony_py.testing.implementation import Fields, Implementation, NotSupportedError, TokenStream
-from harmony_py.testing.tokens import spelled
+from harmony_py.testing.tokens import ids, spelled
+from harmony_py.tokenizer.special import START
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,8 @@ RESPONSE_TEMPLATE: Final[dict[str, Any]] = {
         ),
     },
 }
+
+_ASSISTANT: Final = ids("assistant")[0]
 
 
 def load() -> Implementation:
@@ -93,8 +96,13 @@ class RegionStream(TokenStream):
         self._parser = chat_parsing.ResponseParser(RESPONSE_TEMPLATE, prefix=prefix)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._messages: list[Fields] = []
+        self._begins = False
 
     def feed(self, tokens: Sequence[int]) -> str:
+        for token in tokens:
+            if self._begins and token != _ASSISTANT:
+                raise NotSupportedError("messages that are not the assistant's")
+            self._begins = token == START
         return self._take(self._parser.feed(self._decoder.decode(to_bytes(tokens))))
 
     def finish(self) -> str:
