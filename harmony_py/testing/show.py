@@ -26,7 +26,7 @@ def show(example: Any) -> str:
 
 def message(flat: dict[str, Any]) -> str:
     """A message in the flat form, on one line."""
-    fields = {key: value for key, value in flat.items() if key != "content"}
+    fields = {key: value for key, value in flat.items() if key != "content" and value is not None}
     parts = [part.get("text", part) for part in flat["content"]]
     text = parts[0] if len(parts) == 1 else parts
     return ", ".join(f"{key} {value!r}" for key, value in {**fields, "content": text}.items())
@@ -45,9 +45,9 @@ def size(example: Any) -> int:
 
 def _message_size(flat: dict[str, Any]) -> int:
     """About the tokens that it renders to: its words and the control tokens around them."""
-    words = [str(value) for key, value in flat.items() if key != "content"]
+    words = [str(value) for key, value in flat.items() if key != "content" and value is not None]
     words += [part["text"] if "text" in part else json.dumps(part) for part in flat["content"]]
-    controls = 3 + ("channel" in flat)
+    controls = 3 + (flat.get("channel") is not None)
     return controls + sum(Tokenizer.o200k_harmony().count(word) for word in words)
 
 

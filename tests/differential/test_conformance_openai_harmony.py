@@ -19,7 +19,7 @@ DEFECTS = {
     "everyone is nobody": {"another message"},
     "messages survive a dump": {"another text"},
     "parsed messages render to their tokens": {"other tokens"},
-    "spelling is no structure": {"a forged header"},
+    "spelling is no structure": {"a header forged by text"},
     "refusals are forgotten": {"another role"},
     "malformed streams are refused or read, M3": {"control token in the recipient"},
     "malformed streams are refused or read, M5": {"control token in the recipient"},

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmony_py.format.grammar import CHANNELS
 from harmony_py.format.parse import StreamableParser, parse
 from harmony_py.format.text import parse_text
 from harmony_py.testing.implementation import Fields
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 def fields_of(mutated: Mutated) -> tuple[Fields, ...]:
     result = parse(mutated.tokens, mutated.role, policy="recover", tools=mutated.tools)
     return tuple(map(Fields.of, result.messages))
+
+
+def told(found: tuple[Fields, ...], meant: tuple[Fields, ...]) -> tuple[Fields, ...]:
+    """`found`, but for the channels of assistants that nobody can tell."""
+    return tuple(
+        f._replace(channel=None) if m.channel is None and f.channel in CHANNELS else f
+        for f, m in zip(found, meant, strict=True)
+    )
 
 
 def codes_of(mutated: Mutated) -> set[str]:
@@ -43,7 +52,7 @@ LOOKED_AT_TOKEN_BY_TOKEN = {"M23", "M27"}
 @given(data=st.data())
 def test_what_was_meant_is_what_recovery_finds(pattern: str, data: st.DataObject) -> None:
     mutated = data.draw(malformed([pattern]))
-    assert fields_of(mutated) == mutated.messages
+    assert told(fields_of(mutated), mutated.messages) == mutated.messages
     codes = OPERATORS[pattern].codes
     assert not codes or codes & codes_of(mutated)
 
@@ -117,7 +126,7 @@ def test_several_at_once_are_told_and_mended(stream: Stream, seed: int, count: i
     mutated = mutate(stream, seed, patterns=patterns, count=count)
     assert mutated == mutate(stream, seed, patterns=patterns, count=count)
     assert bool(mutated.done) == bool(candidates(stream, patterns))
-    assert fields_of(mutated) == mutated.messages
+    assert told(fields_of(mutated), mutated.messages) == mutated.messages
     for done in mutated.done:
         codes = OPERATORS[done.pattern].codes
         assert not codes or codes & codes_of(mutated)

@@ -164,6 +164,12 @@ def all_checks() -> list[Check]:
     for file in files():
         cases = tuple((case,) for case in file.cases)
         checks.append(
-            Check(f"vector {file.pattern}: {file.title}", "vectors", vector_invariant(file.kind), None, cases)
+            Check(
+                f"vector {file.pattern}: {file.title.rstrip('.')}",
+                "vectors",
+                vector_invariant(file.kind),
+                None,
+                cases,
+            )
         )
     return checks

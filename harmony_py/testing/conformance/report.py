@@ -44,7 +44,7 @@ def _describe(finding: Finding) -> list[str]:
 def as_markdown(report: Report) -> str:
     """Failures as a table for a page, what passed and what is not supported as lists."""
     rows = [
-        f"| {outcome.check.name} | {finding.fault} | {_cell(finding)} | {finding.size} |"
+        f"| {_escaped(outcome.check.name)} | {finding.fault} | {_cell(finding)} | {finding.size} |"
         for outcome in report.of("failed")
         for finding in outcome.findings
     ]
@@ -56,14 +56,19 @@ def as_markdown(report: Report) -> str:
     for status in ("passed", "not supported"):
         names = [outcome.check.name for outcome in report.of(status)]
         if names:
-            parts.append(f"{status.capitalize()}: {'; '.join(names)}.".replace("|", "\\|"))
+            parts.append(_escaped(f"{status.capitalize()}: {'; '.join(names)}."))
     return "\n\n".join(parts)
 
 
 def _cell(finding: Finding) -> str:
     """A counterexample in one cell: without the ids, which the spelling tells but for what is no text."""
     lines = [line for line in finding.shown.splitlines() if not line.startswith(("[", "("))]
-    return "<br>".join(f"`{line}`" for line in lines).replace("|", "\\|")
+    return _escaped("<br>".join(f"`{line}`" for line in lines))
+
+
+def _escaped(text: str) -> str:
+    """In a table a bar ends a cell, in code too."""
+    return text.replace("|", "\\|")
 
 
 def as_json(report: Report) -> str:

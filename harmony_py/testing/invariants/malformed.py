@@ -97,7 +97,9 @@ def spelling_is_no_structure(implementation: Implementation, stream: Stream) -> 
     except RefusedError:
         return
     if found and found[0].channel == meant.channel:
-        wrong("a forged header", f"text is read as channel {meant.channel!r}")
+        wrong(
+            "a header forged by text", f"spelled by ordinary tokens, it is read as channel {meant.channel!r}"
+        )
 
 
 @invariant

@@ -65,7 +65,8 @@ def _repeated_channel(all_: list[Place], i: int, choose: Choose) -> Draft:
     second = choose([place.fields.channel or "", *CHANNELS])
     to: list[Segment] = [f" to={place.fields.recipient}"] if place.fields.recipient else []
     segments = [*_channel(place.fields), *to, CHANNEL, second, *content_type(place.fields.content_type)]
-    meant = place.fields._replace(channel=second)
+    # Which of two channels counts, nobody can tell.
+    meant = place.fields._replace(channel=second if second == place.fields.channel else None)
     return _rewritten("M5", f"a second channel marker, {second}", place, i, segments, meant)
 
 

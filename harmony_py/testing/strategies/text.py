@@ -67,7 +67,10 @@ runs = st.builds(
 )
 """The same again and again: what makes a careless tokenizer slow."""
 
-spelled_tokens = st.sampled_from(sorted(SPECIAL_TOKENS)) | st.sampled_from(_LOOKALIKES)
+_NAMED = [name for name in SPECIAL_TOKENS if "reserved" not in name]
+spelled_tokens = (
+    st.sampled_from(_NAMED) | st.sampled_from(_LOOKALIKES) | st.sampled_from(sorted(SPECIAL_TOKENS))
+)
 """Control tokens' names, and what resembles them."""
 
 surrogates = st.characters(categories=["Cs"])

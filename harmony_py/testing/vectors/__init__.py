@@ -73,7 +73,10 @@ def a_vector_of_tokens(implementation: Implementation, case: VectorCase) -> None
     tools = case.data.get("tools", ())
     if tools and not implementation.knows_tools:
         raise NotSupportedError("correcting the names of tools")
-    _judge(case.data["recover"]["messages"], implementation.recover(case.tokens, case.role, tools))
+    wanted = case.data["recover"]
+    open_fields = dict.fromkeys(wanted.get("undecided", ()))
+    meant = [{**message, **open_fields} for message in wanted["messages"]]
+    _judge(meant, implementation.recover(case.tokens, case.role, tools))
 
 
 @invariant
