@@ -11,7 +11,6 @@ from harmony_py.testing.conformance.run import run_check
 THEIRS = load("openai_harmony")
 
 DEFECTS = {
-    "rendered conversations read back": {"refused", "another recipient"},
     "prompts end in an open header": {"refused"},
     "headers cannot be forged": {"forged role"},
     "prompts grow at their end": {"a prompt changes behind its end"},
@@ -21,11 +20,7 @@ DEFECTS = {
     "parsed messages render to their tokens": {"other tokens"},
     "spelling is no structure": {"a header forged by text"},
     "refusals are forgotten": {"another role"},
-    "malformed streams are refused or read, M3": {"control token in the recipient"},
     "malformed streams are refused or read, M5": {"control token in the recipient"},
-    "malformed streams are refused or read, M7": {"a recipient that nobody named"},
-    "malformed streams are refused or read, M12": {"control token in the recipient"},
-    "malformed streams are refused or read, M21": {"text lost"},
     "malformed streams are recovered, M2": {"text lost"},
     "malformed streams are recovered, M11": {"refused"},
     "malformed streams are recovered, M19": {"messages merged"},
@@ -36,7 +31,7 @@ DEFECTS = {
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_known_defect_is_found_and_made_small(name: str) -> None:
     [check] = [check for check in all_checks() if check.name == name or check.name.startswith(f"{name}:")]
-    outcome = run_check(THEIRS, check, Budget(examples=60, seconds=60))
+    outcome = run_check(THEIRS, check, Budget(examples=50, seconds=60))
     assert DEFECTS[name] <= {finding.fault for finding in outcome.findings}
     assert all(0 <= finding.size <= 30 for finding in outcome.findings)
 

@@ -21,7 +21,7 @@ CHECKS = all_checks()
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_ours_passes(check: Check) -> None:
-    outcome = run_check(OURS, check, Budget(examples=20, seconds=60))
+    outcome = run_check(OURS, check, Budget(examples=12, seconds=60))
     assert [finding.violation for finding in outcome.findings] == []
     assert outcome.status == "passed"
 
@@ -39,7 +39,7 @@ def test_every_vector_is_asked() -> None:
 
 
 def test_what_nothing_implements_is_not_supported() -> None:
-    for check in CHECKS:
+    for check in {check.invariant: check for check in CHECKS}.values():
         assert run_check(Implementation(), check, Budget(examples=5)).status == "not supported"
 
 

@@ -181,14 +181,8 @@ def headers_without_an_end_are_dropped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recover, "split", lambda texts: None)
 
 
-def the_first_channel_counts(patch: pytest.MonkeyPatch) -> None:
-    take = mend._take_channel
-
-    def first(text: str, repairs: Any) -> tuple[str, str | None]:
-        rest, _ = take(text, repairs)
-        return rest, (mend._MARKED_CHANNEL.findall(text) or [None])[0]
-
-    patch.setattr(mend, "_take_channel", first)
+def recipients_stay_split(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(mend, "_join_recipient", lambda text, repairs: text)
 
 
 # -- rendering ---------------------------------------------------------------------------------------------
@@ -226,7 +220,7 @@ BUGS: list[tuple[Plant, str]] = [
     (text_counts_as_a_marker, "spelling is no structure"),
     (a_role_outlives_a_refusal, "refusals are forgotten"),
     (headers_without_an_end_are_dropped, "malformed streams are recovered, M2"),
-    (the_first_channel_counts, "malformed streams are recovered, M5"),
+    (recipients_stay_split, "malformed streams are recovered, M6"),
     (swapped_header_order, "rendered conversations read back"),
     (sources_forgotten, "parsed messages render to their tokens"),
     (thoughts_dropped_as_upstream_does, "prompts grow at their end"),

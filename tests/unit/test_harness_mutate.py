@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmony_py.format.grammar import CHANNELS
@@ -44,11 +44,14 @@ def test_there_is_one_for_every_pattern() -> None:
     assert list(OPERATORS) == [f"M{i}" for i in range(1, 28)]
 
 
+few = settings(max_examples=max(10, settings.default.max_examples // 2))
+
 LOOKED_AT_TOKEN_BY_TOKEN = {"M23", "M27"}
 """The tokens alone do not tell what was meant: the text does, or the prompt."""
 
 
 @pytest.mark.parametrize("pattern", [name for name in OPERATORS if name not in LOOKED_AT_TOKEN_BY_TOKEN])
+@few
 @given(data=st.data())
 def test_what_was_meant_is_what_recovery_finds(pattern: str, data: st.DataObject) -> None:
     mutated = data.draw(malformed([pattern]))
@@ -100,6 +103,7 @@ def test_every_pattern_without_a_diagnostic_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("pattern", ALLOWED)
+@few
 @given(data=st.data())
 def test_what_the_grammar_allows_is_odd_all_the_same(pattern: str, data: st.DataObject) -> None:
     assert ALLOWED[pattern](data.draw(malformed([pattern])))
