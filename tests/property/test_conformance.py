@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +101,12 @@ def test_nothing_can_be_left_out_of_the_shortest_text(text: str) -> None:
     assert shortest(text, lambda shorter: "x" in shorter) == "x"
     needed = text[:3]
     assert shortest(text, lambda shorter: needed in shorter) == needed
+
+
+def test_the_page_shows_checks_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "harness.md").read_text("utf-8").replace("\\|", "|")
+    table = page.partition("| check | fault |")[2].partition("\n\n")[0]
+    names = {check.name for check in CHECKS}
+    rows = [row for row in table.splitlines()[2:] if row.startswith("| ")]
+    assert len(rows) > 50
+    assert [row for row in rows if not any(row.startswith(f"| {name} | ") for name in names)] == []

@@ -109,8 +109,10 @@ def run_check(implementation: Implementation, check: Check, budget: Budget) -> O
     if check.examples is None:
         trial.enumerate(check.cases)
     else:
-        # A few examples tell whether there is anything to ask.
-        trial.search(8, budget.seed)
+        # A few examples tell whether there is anything to ask; some more, whether it is only rare.
+        for few in (8, 40):
+            if not trial.supported:
+                trial.search(few, budget.seed + few)
         while trial.supported and len(trial.findings) < budget.faults:
             known = len(trial.findings)
             trial.search(budget.examples, budget.seed + known)

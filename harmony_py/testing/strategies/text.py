@@ -121,7 +121,6 @@ prose = st.sampled_from(
         "We  need\n\n- this\n- that\n",
         "Łódź, 漢字.",
         "Über 👍🏽",
-        "Say <|end|> twice.",
     ]
 ) | st.text("abc é\n.", max_size=8).map("A".__add__)
 """What can only be content, wherever it stands: it begins with a capital letter, as no header does."""
