@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import decodable_tokens, fields, joined, tokenizer, well_formed
+from token_streams import fields, joined, tokenizer
 
 from harmony_py.format.events import ContentDelta, MessageEnd
 from harmony_py.format.parse import parse
 from harmony_py.format.text import Markers, TextParser, parse_text
+from harmony_py.testing.strategies import decodable_tokens, well_formed
+
+if TYPE_CHECKING:
+    from harmony_py.testing.tokens import Stream
 
 words = st.sampled_from(
     [
@@ -85,8 +89,8 @@ def test_deltas_are_the_text_of_the_messages(markers: Markers, text: str) -> Non
 
 
 @given(well_formed(decodable_tokens))
-def test_spelled_out_tokens_parse_like_the_tokens(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_spelled_out_tokens_parse_like_the_tokens(case: Stream) -> None:
+    tokens, role, _ = case
     expected = parse(tokens, role, policy="recover").messages
     # Content that spells markers is exactly what text cannot tell from structure.
     if not any("<|" in message.text or "assistant" in message.text for message in expected):

@@ -1,0 +1,105 @@
+"""How far what was read is from what was meant: told by behaviour, not by anybody's names for it.
+
+A reader may leave a channel unset, keep stray text or drop it, and report whatever it likes. It may not lose
+what a message says, make two messages one, or tell that somebody called a tool that nobody called.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from harmony_py.testing.tokens import CONSTRAIN_SPELLED
+from harmony_py.tokenizer.special import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harmony_py.testing.implementation import Fields
+
+_MARKER: Final = re.compile("|".join(map(re.escape, (n for n in SPECIAL_TOKENS if "reserved" not in n))))
+_REPLACED: Final = re.compile("\ufffd+")
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong."""
+
+    kind: str
+    """In a few words, the same ones whatever the input."""
+    detail: str
+
+
+def find_fault(meant: Sequence[Fields], found: Sequence[Fields]) -> Fault | None:
+    """The worst of what is wrong with `found`, if anything is."""
+    partners: list[int] = []
+    for message in meant:
+        partner = _partner(message, found, partners)
+        if partner is None:
+            return Fault("text lost", f"no message says {message.text!r}")
+        if partner >= 0 and partner in partners:
+            return Fault("messages merged", f"{message.text!r} is part of another message")
+        partners.append(partner)
+    for message, partner in zip(meant, partners, strict=True):
+        if partner >= 0 and (fault := _misread(message, found[partner])):
+            return fault
+    return _invented([message for i, message in enumerate(found) if i not in partners])
+
+
+def _partner(message: Fields, found: Sequence[Fields], taken: list[int]) -> int | None:
+    """The index of the message that says what `message` does; -1 where it says nothing; None if none does."""
+    free = [i for i in range(len(found)) if i not in taken]
+    after = [i for i in free if i > max(taken, default=-1)]
+    for i in [*after, *free]:
+        if found[i].text == message.text and found[i].role == message.role:
+            return i
+    if not message.text.strip():
+        return -1
+    for i in [*after, *free, *(taken[-1:] if taken and taken[-1] >= 0 else [])]:
+        if _holds(found[i].text, message.text):
+            return i
+    return None
+
+
+def _holds(text: str, wanted: str) -> bool:
+    """Whether all of `wanted` is in `text`, in order; what was no text may look like anything."""
+    at = 0
+    for piece in _REPLACED.split(wanted.strip()):
+        at = text.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
+
+
+def _misread(meant: Fields, found: Fields) -> Fault | None:
+    for field in ("name", "recipient", "channel", "content_type"):
+        value = getattr(found, field) or ""
+        if _MARKER.search(value.removeprefix(CONSTRAIN_SPELLED)):
+            return Fault(f"control token in the {field}", f"{field} is {value!r}")
+    if meant.role != found.role:
+        return Fault("another role", f"{found.role!r} instead of {meant.role!r}")
+    if (meant.recipient or None) != (found.recipient or None):
+        if meant.recipient is None:
+            return Fault("a recipient that nobody named", f"recipient is {found.recipient!r}")
+        kind = "call lost" if found.recipient is None else "another recipient"
+        return Fault(kind, f"recipient is {found.recipient!r} instead of {meant.recipient!r}")
+    if meant.channel and found.channel and meant.channel != found.channel:
+        return Fault("another channel", f"channel is {found.channel!r} instead of {meant.channel!r}")
+    return _added_marker(meant, found)
+
+
+def _added_marker(meant: Fields, found: Fields) -> Fault | None:
+    """Structure that was taken for text shows its control tokens there."""
+    if len(_MARKER.findall(found.text)) > len(_MARKER.findall(meant.text)):
+        return Fault("structure taken for text", f"text is {found.text!r} instead of {meant.text!r}")
+    return None
+
+
+def _invented(rest: Sequence[Fields]) -> Fault | None:
+    """What is left over may be stray text, but nobody's call and nobody else's words."""
+    for message in rest:
+        if message.recipient:
+            return Fault("a call that nobody made", f"a message to {message.recipient!r}: {message.text!r}")
+        if message.role != "assistant":
+            return Fault("a message that nobody wrote", f"by {message.role!r}: {message.text!r}")
+    return None
