@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
+    "tokenize": "show or count the tokens of text",
+    "render": "a conversation to tokens",
+    "parse": "tokens to messages",
+    "inspect": "what every token of a stream is",
     "conform": "test an implementation of the harmony format: ours, openai-harmony, your own",
+    "vocab": "the vocabulary as a file, so that other libraries work offline",
+    "doctor": "what is installed, and whether it works",
 }
 
 FAILED: Final = 1
