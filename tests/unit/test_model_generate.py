@@ -6,13 +6,15 @@ import io
 import itertools
 import math
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tiny_models import TINY
 
 from harmony_py.errors import PromptError, SamplingError
-from harmony_py.model import Cache, Model, ModelConfig, Sampling, Step, progress
+from harmony_py.model import Cache, Model, Sampling, Step, progress
 from harmony_py.model.ops import TORCH
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.sample import Sampler
@@ -23,13 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# Small matrices gain nothing from threads, and waiting for each other on a busy machine costs them seconds.
-torch.set_num_threads(1)
-
-WINDOW = 16
-CONFIG = ModelConfig(
-    layers=2, experts=4, hidden=64, intermediate=32, heads=2, kv_heads=1, vocab=300, sliding_window=WINDOW
-)
+CONFIG = replace(TINY, layers=2, hidden=64, vocab=300)
+WINDOW = CONFIG.sliding_window
 MODEL = Model(CONFIG, random_weights(CONFIG, seed=5), dtype=torch.float32, kernels="torch")
 PROMPT = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(6)).tolist()
 GREEDY = Sampling(temperature=0, max_tokens=12)
