@@ -78,3 +78,7 @@ class ArgumentsError(HarmonyError):
     def __str__(self) -> str:
         around = self.text[max(0, self.position - 20) : self.position + 20]
         return f"{self.problem} (at character {self.position}, near {around!r})"
+
+
+class CheckpointError(HarmonyError):
+    """A model's files or config that cannot be used: which, what was expected, what is there."""
