@@ -133,7 +133,7 @@ class Sampler:
             token = int(scores.argmax())
         else:
             ids, weights = candidates(scores, self.sampling)
-            token = int(ids[_at(weights, uniform(self.seed, step))])
+            token = int(ids[pick(weights, uniform(self.seed, step))])
         logprobs = logits.log_softmax(0)
         top = ranked(logprobs, min(self.sampling.logprobs, len(logits)))
         return Drawn(
@@ -217,8 +217,8 @@ def uniform(seed: int, step: int) -> float:
     return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
 
 
-def _at(weights: Tensor, share: float) -> int:
-    """Where `share` of all the weight lies to the left; never at a weight of 0."""
+def pick(weights: Tensor, share: float) -> int:
+    """The place that has `share` of all weight to its left; never one of weight 0."""
     sums = weights.cumsum(0, dtype=torch.float64)
     index = torch.searchsorted(sums, sums[-1] * share, right=True)
     last = torch.searchsorted(sums, sums[-1])

@@ -142,17 +142,28 @@ def test_guessing_changes_nothing(speculate: int, temperature: float, prompt: li
         assert statistics.steps + statistics.accepted_tokens == statistics.new_tokens - 1
 
 
+class Circle:
+    """Whatever the model says, only one token is allowed after each: it goes round in a circle of five."""
+
+    at = 0
+
+    def allowed(self) -> list[int]:
+        return [self.at]
+
+    def advance(self, token: int) -> None:
+        self.at = (token + 1) % 5
+
+
+def test_a_guess_that_ends_it_is_the_last() -> None:
+    mask, prompt = Circle(), [*range(5), *range(5)]
+    generation = MODEL.generate(prompt, Sampling(stop=[3]), mask=mask, speculate=4)
+    assert [(step.token, step.finish) for step in generation][-2:] == [(2, None), (3, "stop")]
+    assert mask.at == 4
+    assert generation.cache.tokens == [*prompt, 0, 1, 2]
+    assert generation.statistics.accepted_tokens == 2
+
+
 def test_guesses_that_come_true_save_steps() -> None:
-    # Whatever the model says, only one token is allowed after each: it goes round in a circle of five.
-    class Circle:
-        at = 0
-
-        def allowed(self) -> list[int]:
-            return [self.at]
-
-        def advance(self, token: int) -> None:
-            self.at = (token + 1) % 5
-
     generation = MODEL.generate(PROMPT, Sampling(max_tokens=41), mask=Circle(), speculate=4)
     assert tokens(generation) == [i % 5 for i in range(41)]
     statistics = generation.statistics
