@@ -53,12 +53,11 @@ def _draw_mxfp4(shape: tuple[int, ...], generator: torch.Generator) -> Mxfp4:
     *rows, columns = shape
     # The root of the mean square of the sixteen values is 2.93.
     middle = BIAS - round(math.log2(2.93 * math.sqrt(columns)))
-    blocks = torch.empty(*rows, columns // GROUP, GROUP // 2, dtype=torch.uint8)
-    scales = torch.empty(*rows, columns // GROUP, dtype=torch.uint8)
-    return Mxfp4(
-        blocks.random_(0, 256, generator=generator),
-        scales.random_(middle - 2, middle + 3, generator=generator),
-    )
+    groups = (*rows, columns // GROUP)
+    # Eight bytes at a draw.
+    wide = torch.randint(-(1 << 63), (1 << 63) - 1, (*groups, GROUP // 16), generator=generator)
+    scales = torch.randint(middle - 2, middle + 3, groups, dtype=torch.uint8, generator=generator)
+    return Mxfp4(wide.view(torch.uint8), scales)
 
 
 def _seed(seed: int, name: str, layer: int | None) -> int:

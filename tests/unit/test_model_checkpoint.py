@@ -237,6 +237,17 @@ def test_the_memory_that_is_there_is_known() -> None:
         memory.require(there + 1, "cpu", "one more")
 
 
+def test_memory_without_a_limit_is_what_is_built_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "_LIMITS", ())
+    built_in = memory.available("cpu")
+    assert built_in is not None
+    for text, expected in (("max\n", built_in), ("1000\n", 1000), (f"{built_in * 2}", built_in)):
+        (tmp_path / "limit").write_text(text)
+        monkeypatch.setattr(memory, "_LIMITS", (tmp_path / "limit",))
+        assert memory.available("cpu") == expected
+    assert memory.available("meta") is None
+
+
 def test_seeds_and_layers_differ_and_layouts_do_not(tmp_path: Path) -> None:
     one, two = random_weights(TINY, seed=1), random_weights(TINY, seed=2)
     assert not torch.equal(one.embedding, two.embedding)
@@ -281,7 +292,7 @@ def error(path: Path) -> str:
 def test_a_missing_shard_is_named(broken: Path) -> None:
     (broken / "model-00002-of-00003.safetensors").unlink()
     found = error(broken)
-    assert f"{broken}: model-00002-of-00003.safetensors is missing; tensor 'model.layers." in found
+    assert f"{broken}: file 'model-00002-of-00003.safetensors' is missing; tensor 'model.layers." in found
     assert found.endswith(" more")
 
 
@@ -298,7 +309,9 @@ def test_an_index_that_is_stale_is_found_by_check_alone(broken: Path) -> None:
     values["weight_map"]["lm_head.weight"] = "model-00001-of-00003.safetensors"
     index.write_text(json.dumps(values))
     opened = checkpoint.open(broken)
-    with pytest.raises(CheckpointError, match=r"'lm_head.weight' .* in model-00003-of-00003.safetensors"):
+    with pytest.raises(
+        CheckpointError, match=r"'lm_head.weight' is in 'model-00003-of-00003.safetensors', by"
+    ):
         opened.check()
 
 
