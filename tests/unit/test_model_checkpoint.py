@@ -129,7 +129,8 @@ def test_every_form_is_the_same_model(layout: str, shards: int, models: Path) ->
     else:
         assert all(map(torch.equal, leaves(weights), leaves(expected)))
     ids = some_ids(20)
-    assert torch.equal(forward(weights, TINY, ids), forward(expected, TINY, ids))
+    # A matrix that lies turned may be multiplied in another order.
+    torch.testing.assert_close(forward(weights, TINY, ids), forward(expected, TINY, ids), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

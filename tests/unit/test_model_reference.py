@@ -57,12 +57,13 @@ def test_turns_are_the_closed_formula(position: int) -> None:
 
 
 def test_pairs_are_half_a_head_apart() -> None:
-    turn = turns(TINY, torch.tensor([1]))
+    position, pace = 5, 150_000.0 ** (-3 / 32)
+    turn = turns(TINY, torch.tensor([position]))
     head = torch.zeros(1, 1, 64)
-    head[0, 0, 0] = 1
+    head[0, 0, 3] = 1
     turned = turn(head)[0, 0] / concentration(TINY)
     expected = torch.zeros(64)
-    expected[0], expected[32] = math.cos(1), math.sin(1)
+    expected[3], expected[35] = math.cos(position * pace), math.sin(position * pace)
     torch.testing.assert_close(turned, expected)
 
 
