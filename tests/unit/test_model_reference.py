@@ -167,6 +167,8 @@ def test_on_a_tie_the_first_expert_wins() -> None:
     chosen, shares = route(torch.tensor([[0.0, 1, 0, 1, 1, 0, 1, 1]]), 4)
     assert chosen.tolist() == [[1, 3, 4, 6]]
     assert shares.tolist() == [[0.25] * 4]
+    # As many as the large model has: enough for a sort that is not stable to mix them.
+    assert route(torch.zeros(2, 128), 4)[0].tolist() == [[0, 1, 2, 3]] * 2
 
 
 def test_an_experts_bias_is_weighed_with_the_rest_of_it() -> None:
