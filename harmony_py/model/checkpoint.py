@@ -6,6 +6,7 @@ the config. No number is read before it is used, and on the CPU none is copied.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -69,6 +70,8 @@ class Checkpoint:
         """
         memory.require(self.bytes(dtype), device, f"the weights of {self.path}")
 
+        # Query, key and value may be parts of one tensor, which is moved once.
+        @functools.cache
         def read(name: str) -> Tensor:
             tensor = self._tensor(name)
             return tensor.to(device, dtype if tensor.is_floating_point() else None)

@@ -220,6 +220,15 @@ def test_bytes_are_counted_before_loading(models: Path) -> None:
     assert opened.bytes(torch.float32) == sum(tensor.nbytes for tensor in leaves(wide))
 
 
+def test_a_converted_tensor_is_converted_once(models: Path) -> None:
+    opened = checkpoint.open(models / "original-1")
+    wide = [tensor for tensor in leaves(opened.weights(dtype=torch.float32)) if tensor.dtype == torch.float32]
+    # Query, key and value still share the memory of one tensor.
+    held = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in wide}
+    packed = sum(tensor.nbytes for tensor in leaves(opened.weights()) if tensor.dtype == torch.uint8)
+    assert sum(held.values()) == opened.bytes(torch.float32) - packed
+
+
 def test_what_the_memory_cannot_hold_is_refused(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = checkpoint.open(models / "dense-1")
     monkeypatch.setattr(memory, "available", lambda device: 1_000_000)
