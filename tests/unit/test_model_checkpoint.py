@@ -381,12 +381,18 @@ def test_a_config_of_another_size_does_not_fit(broken: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.layers.2.mlp.experts.gate_up_proj_scales", "model.layers.3.self_attn.sinks"]
+    ("name", "bad"),
+    [
+        ("model.layers.2.mlp.experts.gate_up_proj_scales", 255),
+        ("model.layers.3.self_attn.sinks", torch.nan),
+        ("model.layers.1.self_attn.q_proj.weight", torch.inf),
+        ("model.embed_tokens.weight", -torch.inf),
+    ],
 )
-def test_what_is_no_number_is_found_by_check(name: str, broken: Path) -> None:
+def test_what_is_no_number_is_found_by_check(name: str, bad: float, broken: Path) -> None:
     home = json.loads((broken / "model.safetensors.index.json").read_text())["weight_map"][name]
     tensor = load_file(broken / home)[name]
-    tensor.view(-1)[-1] = 255 if tensor.dtype == torch.uint8 else torch.nan
+    tensor.view(-1)[3] = bad
     rewrite(broken / home, {name: tensor})
     opened = checkpoint.open(broken)
     with pytest.raises(CheckpointError, match=f"{home}: tensor '{name}': expected "):
