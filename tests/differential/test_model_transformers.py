@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tiny_models import LAYOUTS, TINY, some_ids
+from tiny_models import LAYOUTS, TINY, UNUSUAL, some_ids
 from transformers import GptOssForCausalLM, Mxfp4Config
 from transformers.utils import logging
 
@@ -64,6 +64,18 @@ def test_every_layout_gives_their_logits(
         ids = some_ids(length, seed=length)
         torch.testing.assert_close(
             forward(weights, opened.config, ids), logits(theirs, ids), rtol=0, atol=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("layout", ["packed", "dense"])
+def test_every_number_of_a_config_counts_as_theirs_does(layout: str, tmp_path: Path) -> None:
+    random_checkpoint(tmp_path, UNUSUAL, layout=layout, seed=3)
+    theirs, opened = load(tmp_path, packed=layout == "packed"), checkpoint.open(tmp_path)
+    assert opened.config == UNUSUAL
+    for length in (1, 5, 6, 60):
+        ids = some_ids(length, vocab=UNUSUAL.vocab)
+        torch.testing.assert_close(
+            forward(opened.weights(), UNUSUAL, ids), logits(theirs, ids), rtol=0, atol=TOLERANCE
         )
 
 

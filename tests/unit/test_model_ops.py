@@ -77,6 +77,15 @@ def test_no_tokens_are_nothing_to_do() -> None:
         assert kernels.linear(some_numbers(0, 64), some_numbers(5, 64), None).shape == (0, 5)
 
 
+@pytest.mark.parametrize("expert", [-1, 8, 1 << 40])
+def test_an_expert_that_there_is_not(expert: int) -> None:
+    x, chosen, shares, *rest = moe_arguments(3)
+    chosen[1, 2] = expert
+    for name in ("torch", "auto"):
+        with pytest.raises(IndexError, match=str(expert)):
+            ops.kernels(name).moe(x, chosen, shares, *rest)
+
+
 def test_a_linear_casts_its_weights_and_not_its_input() -> None:
     x, weight = some_numbers(3, 64), some_numbers(5, 64, dtype=torch.bfloat16)
     bias = some_numbers(5, dtype=torch.bfloat16)
