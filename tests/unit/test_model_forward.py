@@ -13,7 +13,7 @@ from harmony_py.errors import PromptError
 from harmony_py.model import forward, reference
 from harmony_py.model.cache import Cache
 from harmony_py.model.forward import Decoder, Row, attention
-from harmony_py.model.ops import TORCH
+from harmony_py.model.ops import TORCH, kernels
 from harmony_py.model.random_weights import random_weights
 
 WINDOW = TINY.sliding_window
@@ -122,6 +122,20 @@ def test_bfloat16_stays_near() -> None:
     off = (found - expected).abs().amax(dim=1) / expected.abs().max()
     assert (off < 0.05).float().mean() > 0.8
     assert cache._held.bands[0].numbers.dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_companions_do_not_change_a_bit(dtype: torch.dtype) -> None:
+    decoder = Decoder(TINY, WEIGHTS, kernels("rust"), dtype)
+    caches = [Cache(TINY, dtype=dtype) for _ in range(4)]
+    for cache in caches:
+        decoder.prefill(cache, IDS[:60])
+    alone = [decoder.run([Row(caches[0], [token])])[0] for token in IDS[60:65]]
+    [guessed] = decoder.run([Row(caches[1], IDS[60:65], wanted=5)])
+    assert torch.equal(guessed, torch.cat(alone))
+    batch = decoder.run([Row(caches[2], IDS[60:61]), Row(caches[3], IDS[60:63], wanted=3)])
+    assert torch.equal(batch[0], guessed[:1])
+    assert torch.equal(batch[1], guessed[:3])
 
 
 def test_positions_reach_to_the_end_of_the_context() -> None:

@@ -125,7 +125,7 @@ def test_a_seed_is_told_and_draws_the_same_again() -> None:
 REPEATED = [*PROMPT[:10], *PROMPT[:10], *PROMPT[:10], *PROMPT[:2]]
 
 
-@pytest.mark.parametrize(("speculate", "temperature"), [(1, 0), (4, 0.4), (16, 0)])
+@pytest.mark.parametrize(("speculate", "temperature"), [(1, 0), (4, 0.4), (15, 0)])
 @pytest.mark.parametrize("prompt", [PROMPT, REPEATED])
 def test_guessing_changes_nothing(speculate: int, temperature: float, prompt: list[int]) -> None:
     sampling = Sampling(temperature=temperature, seed=3, max_tokens=40)
@@ -140,6 +140,32 @@ def test_guessing_changes_nothing(speculate: int, temperature: float, prompt: li
         statistics = guessing.statistics
         assert statistics.accepted_tokens <= statistics.guessed_tokens
         assert statistics.steps + statistics.accepted_tokens == statistics.new_tokens - 1
+
+
+class Few:
+    """Only six tokens are allowed, so that two in a row come again before long."""
+
+    def allowed(self) -> bytes:
+        return b"\x3f" + bytes(CONFIG.vocab // 8)
+
+    def advance(self, token: int) -> None:
+        assert token < 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [0, 3.0])
+def test_with_the_processors_kernels_guessing_changes_not_a_bit(
+    temperature: float, dtype: torch.dtype
+) -> None:
+    model = Model(CONFIG, MODEL.weights, kernels="rust", dtype=dtype)
+    sampling = Sampling(temperature=temperature, seed=4, max_tokens=80, logprobs=3)
+    expected = list(model.generate(PROMPT, sampling, mask=Few()))
+    guessing = model.generate(PROMPT, sampling, mask=Few(), speculate=4)
+    assert list(guessing) == expected
+    assert guessing.statistics.guessed_tokens > guessing.statistics.accepted_tokens > 0
+    masks = [Few(), Few()]
+    batch = list(model.generate_batch([PROMPT, REPEATED], sampling, masks=masks, speculate=4))
+    assert [step for row, step in batch if row == 0] == expected
 
 
 class Circle:
@@ -367,8 +393,8 @@ def test_wrong_options_are_named(field: str) -> None:
     for value in (-1, 1.5, None):
         with pytest.raises(SamplingError, match=field):
             MODEL.generate(PROMPT, **{field: value})  # type: ignore[arg-type]
-    with pytest.raises(SamplingError, match="speculate: expected a number of guesses from 0 to 64; got 65"):
-        MODEL.generate(PROMPT, speculate=65)
+    with pytest.raises(SamplingError, match="speculate: expected a number of guesses from 0 to 15; got 16"):
+        MODEL.generate(PROMPT, speculate=16)
 
 
 def test_a_batch_must_be_whole() -> None:
