@@ -129,6 +129,7 @@ TORCH: Final = Kernels("torch", linear, mxfp4_linear, moe)
 _IMPLEMENTATIONS: Final[dict[str, tuple[str, str | None]]] = {
     "torch": ("ops", None),
     "library": ("library", None),
+    "rust": ("kernels.cpu", "cpu"),
 }
 """The module of each, and the type of device that it is for if not for any."""
 
