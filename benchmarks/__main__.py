@@ -9,6 +9,8 @@ COMMANDS = {
     "tokenizer": "text to ids beside tiktoken, tokenizers, fastokens, gigatoken and quicktok",
     "render": "conversations to tokens beside openai-harmony",
     "parse": "tokens to messages beside openai-harmony",
+    "decode": "tokens of the model, one by one, beside transformers",
+    "kernels": "the model's multiplications on the processor beside torch and the memory",
     "corpora": "write the texts that are measured on as plain files, with their hashes",
 }
 

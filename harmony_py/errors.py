@@ -78,3 +78,34 @@ class ArgumentsError(HarmonyError):
     def __str__(self) -> str:
         around = self.text[max(0, self.position - 20) : self.position + 20]
         return f"{self.problem} (at character {self.position}, near {around!r})"
+
+
+class CheckpointError(HarmonyError):
+    """A model's files or config that cannot be used: which, what was expected, what is there."""
+
+
+class SamplingError(HarmonyError):
+    """A token cannot be drawn as asked: which setting or input is wrong, and what was expected."""
+
+    def __init__(self, field: str, found: object, expected: str) -> None:
+        super().__init__(field, found, expected)
+        self.field = field
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}; got {self.found!r}"
+
+
+class PromptError(HarmonyError):
+    """Ids that the model cannot go on from: which one, or how many there are for how much room."""
+
+    def __init__(self, reason: str, token_index: int | None = None) -> None:
+        super().__init__(reason, token_index)
+        self.reason = reason
+        self.token_index = token_index
+        """Index of the id that is wrong; None where it is about all of them."""
+
+    def __str__(self) -> str:
+        where = "prompt" if self.token_index is None else f"prompt, token index {self.token_index}"
+        return f"{where}: {self.reason}"

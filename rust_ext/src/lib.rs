@@ -1,4 +1,5 @@
-//! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`. Knows no messages.
+//! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`; and in `kernels` the model's
+//! multiplications on the processor. Knows no messages.
 
 mod boundary;
 mod cache;
@@ -9,6 +10,7 @@ mod cuts;
 mod decode;
 mod encoder;
 mod incremental;
+mod kernels;
 mod key;
 mod merge;
 mod pair_hash;

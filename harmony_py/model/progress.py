@@ -1,0 +1,21 @@
+"""How far a long prompt has been read, for somebody who waits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+WIDTH: Final = 30
+
+
+def bar(done: int, total: int) -> None:
+    """Draw a bar on standard error, over the last one; silent where that is no terminal.
+
+    When all is done it leaves nothing behind. Made to be handed to `generate` as its `progress`.
+    """
+    if not sys.stderr.isatty():
+        return
+    filled = WIDTH * done // max(1, total)
+    line = f"reading [{'#' * filled}{' ' * (WIDTH - filled)}] {done:,} of {total:,} tokens"
+    end = "\r\x1b[K" if done >= total else ""
+    print(f"\r{line}{end}", end="", file=sys.stderr, flush=True)

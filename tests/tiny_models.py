@@ -1,0 +1,50 @@
+"""Small models of the genuine architecture, for tests: every part is there, nothing is large."""
+
+from __future__ import annotations
+
+import torch
+
+from harmony_py.model.config import ModelConfig
+
+# Threads wait longer for each other than there is to do.
+torch.set_num_threads(1)
+
+TINY = ModelConfig(
+    layers=4,
+    experts=8,
+    hidden=128,
+    intermediate=96,
+    heads=4,
+    kv_heads=2,
+    vocab=512,
+    sliding_window=16,
+)
+"""No two of its sizes are the same, so that none can stand for another unnoticed."""
+
+UNUSUAL = ModelConfig(
+    layers=3,
+    experts=5,
+    experts_per_token=2,
+    hidden=64,
+    intermediate=160,
+    heads=3,
+    kv_heads=1,
+    head_dim=96,
+    vocab=300,
+    sliding_window=5,
+    swiglu_limit=0.5,
+    rope_theta=10_000.0,
+    rope_factor=4.0,
+    rope_slow=2.0,
+    rope_fast=16.0,
+    original_context=1024,
+    norm_eps=1e-3,
+)
+"""Every number is another than the published models have, and the activation's limit is often reached."""
+
+LAYOUTS = ("original", "packed", "dense")
+
+
+def some_ids(length: int, *, vocab: int = TINY.vocab, seed: int = 0) -> torch.Tensor:
+    """A prompt that means nothing."""
+    return torch.randint(0, vocab, (length,), generator=torch.Generator().manual_seed(seed))
