@@ -68,6 +68,8 @@ def dense_moe(
     """The same for experts in either form: each expert at a time is unpacked and given its tokens."""
     total = torch.zeros_like(x, dtype=torch.float32)
     for expert in sorted(set(experts.flatten().tolist())):
+        if not 0 <= expert < len(down_bias):
+            raise IndexError(f"expert {expert}: expected 0 to {len(down_bias) - 1}")
         tokens, places = (experts == expert).nonzero(as_tuple=True)
         inner = swiglu(linear(x[tokens], _matrix(gate_up, expert, x.dtype), gate_up_bias[expert]), limit)
         outer = linear(inner, _matrix(down, expert, x.dtype), down_bias[expert])

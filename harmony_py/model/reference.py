@@ -34,7 +34,7 @@ def forward(
 ) -> Tensor:
     """The logits behind each of `ids` (int64 [length]): float32 [length, vocab].
 
-    Takes time and memory in the square of the length.
+    `kernels` compute the experts. Takes time and memory in the square of the length.
     """
     check_ids(ids, config)
     turn = turns(config, torch.arange(len(ids), device=ids.device))

@@ -71,10 +71,19 @@ def test_tokens_do_not_know_of_each_other() -> None:
 
 
 def test_no_tokens_are_nothing_to_do() -> None:
-    for name in ("torch", "auto", "library"):
+    for name in ("torch", "rust", "library"):
         kernels = ops.kernels(name)
         assert kernels.moe(*moe_arguments(0)).shape == (0, TINY.hidden)
         assert kernels.linear(some_numbers(0, 64), some_numbers(5, 64), None).shape == (0, 5)
+
+
+@pytest.mark.parametrize("expert", [-1, 8, 1 << 40])
+def test_an_expert_that_there_is_not(expert: int) -> None:
+    x, chosen, shares, *rest = moe_arguments(3)
+    chosen[1, 2] = expert
+    for name in ("torch", "rust"):
+        with pytest.raises(IndexError, match=str(expert)):
+            ops.kernels(name).moe(x, chosen, shares, *rest)
 
 
 def test_a_linear_casts_its_weights_and_not_its_input() -> None:
@@ -94,10 +103,13 @@ def test_an_mxfp4_linear_is_a_linear_of_what_is_unpacked() -> None:
 
 
 def test_every_implementation_goes_by_its_name() -> None:
-    for name in ("torch", "library"):
+    for name in ("torch", "library", "rust"):
         assert ops.kernels(name).name == name
     assert ops.kernels("torch") == ops.TORCH
+    assert ops.kernels("auto") == ops.kernels("rust", torch.device("cpu"))
     assert ops.kernels("auto", "meta") == ops.TORCH
+    with pytest.raises(HarmonyError, match="kernels 'rust': expected a device of type cpu, found meta"):
+        ops.kernels("rust", "meta")
     with pytest.raises(HarmonyError, match=r"kernels: expected one of auto, torch, .*, found 'fast'"):
         ops.kernels("fast")
 
@@ -142,6 +154,6 @@ def test_a_compiler_keeps_the_operation_whole() -> None:
 def test_the_reference_runs_on_any_kernels() -> None:
     ids = some_ids(20)
     expected = forward(WEIGHTS, TINY, ids)
-    for name in ("auto", "library"):
+    for name in ("rust", "library"):
         found = forward(WEIGHTS, TINY, ids, kernels=ops.kernels(name))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

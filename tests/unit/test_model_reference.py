@@ -57,12 +57,13 @@ def test_turns_are_the_closed_formula(position: int) -> None:
 
 
 def test_pairs_are_half_a_head_apart() -> None:
-    turn = turns(TINY, torch.tensor([1]))
+    position, pace = 5, 150_000.0 ** (-3 / 32)
+    turn = turns(TINY, torch.tensor([position]))
     head = torch.zeros(1, 1, 64)
-    head[0, 0, 0] = 1
+    head[0, 0, 3] = 1
     turned = turn(head)[0, 0] / concentration(TINY)
     expected = torch.zeros(64)
-    expected[0], expected[32] = math.cos(1), math.sin(1)
+    expected[3], expected[35] = math.cos(position * pace), math.sin(position * pace)
     torch.testing.assert_close(turned, expected)
 
 
@@ -166,6 +167,8 @@ def test_on_a_tie_the_first_expert_wins() -> None:
     chosen, shares = route(torch.tensor([[0.0, 1, 0, 1, 1, 0, 1, 1]]), 4)
     assert chosen.tolist() == [[1, 3, 4, 6]]
     assert shares.tolist() == [[0.25] * 4]
+    # As many as the large model has: enough for a sort that is not stable to mix them.
+    assert route(torch.zeros(2, 128), 4)[0].tolist() == [[0, 1, 2, 3]] * 2
 
 
 def test_an_experts_bias_is_weighed_with_the_rest_of_it() -> None:
