@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -346,6 +347,50 @@ def test_a_tensor_is_given_back_whatever_happens() -> None:
         with pytest.raises(HarmonyError):
             cpu.linear(x, weight[:, :32].contiguous())
     assert (sys.getrefcount(x), torch._C._storage_Use_Count(x.untyped_storage()._cdata)) == before
+
+
+@pytest.mark.skipif(not hasattr(mmap, "PROT_READ"), reason="this system has no mprotect")
+def test_nothing_is_read_behind_a_tensors_end() -> None:
+    """Every tensor ends where memory does: a step further ends the process."""
+    ran = subprocess.run([sys.executable, "-c", AT_THE_EDGE], capture_output=True, text=True, timeout=120)
+    assert (ran.stdout, ran.returncode) == ("alive\n", 0), ran.stderr
+
+
+AT_THE_EDGE = """
+import ctypes, mmap, torch
+from harmony_py.model.kernels import cpu
+
+page, kept = mmap.PAGESIZE, []
+libc = ctypes.CDLL(None, use_errno=True)
+
+def at_the_edge(tensor):
+    size = tensor.nbytes
+    whole = -(-size // page) * page
+    memory = mmap.mmap(-1, whole + page)
+    kept.append(memory)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert libc.mprotect(ctypes.c_void_p(start + whole), ctypes.c_size_t(page), 0) == 0
+    there = torch.frombuffer(memory, dtype=torch.uint8, count=size, offset=whole - size)
+    return there.view(tensor.dtype).view(tensor.shape).copy_(tensor)
+
+def some_bytes(*shape, low=0, high=256):
+    return at_the_edge(torch.randint(low, high, shape, dtype=torch.uint8))
+
+def numbers(*shape, dtype=torch.float32):
+    return at_the_edge(torch.randn(shape).to(dtype))
+
+torch.set_num_threads(1)
+for implementation in cpu.IMPLEMENTATIONS:
+    for dtype in (torch.float32, torch.bfloat16):
+        for tokens in (1, 2, 3, 5, 9):
+            x = numbers(tokens, 544, dtype=dtype)
+            packed = some_bytes(7, 17, 16), some_bytes(7, 17, low=119, high=124)
+            cpu.mxfp4_linear(x, *packed, numbers(7, dtype=dtype), implementation=implementation)
+            for columns in (1, 31, 50, 544):
+                weight = numbers(7, columns, dtype=torch.bfloat16)
+                cpu.linear(numbers(tokens, columns, dtype=dtype), weight, implementation=implementation)
+print("alive")
+"""
 
 
 # Threads and processes.
