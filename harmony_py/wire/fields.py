@@ -1,0 +1,246 @@
+"""Reading JSON from strangers: field by field, every error naming the field's path.
+
+The messages and codes of the errors are worded like the API's own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from harmony_py.errors import WireError
+
+_DEEPEST: Final = 100
+"""Levels of objects and arrays in a request; the renderer itself gives up a little later."""
+
+_WORD: Final = re.compile(r"[^\s<\x00-\x1f\x7f-\x9f]+")
+_FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAMES: Final = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    type(None): "null",
+}
+
+
+def check_json(value: object) -> None:
+    """Refuse what is no JSON, or is JSON that no text can hold: lone surrogates, numbers beyond all bounds.
+
+    After this, whatever comes out of `value` can be rendered. It looks at everything once.
+    """
+    stack: list[tuple[str, object, int]] = [("", value, 0)]
+    while stack:
+        path, item, depth = stack.pop()
+        if isinstance(item, str):
+            _check_text(item, path)
+        elif isinstance(item, dict | list):
+            if depth == _DEEPEST:
+                raise WireError(
+                    f"Invalid value for '{path}': nested deeper than {_DEEPEST} levels.",
+                    path,
+                    "invalid_value",
+                )
+            stack += [(place, inner, depth + 1) for place, inner in _members(item, path)]
+        elif not (item is None or isinstance(item, bool) or _is_number(item)):
+            raise wrong_type(path, "JSON", item)
+
+
+def _members(item: dict[Any, Any] | list[Any], path: str) -> list[tuple[str, object]]:
+    if isinstance(item, list):
+        return [(f"{path}[{i}]", inner) for i, inner in enumerate(item)]
+    for key in item:
+        if not isinstance(key, str):
+            raise wrong_type(path, "an object whose keys are strings", item)
+        _check_text(key, path)
+    return [(join(path, key), inner) for key, inner in item.items()]
+
+
+def _check_text(text: str, path: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problem = "it holds a lone surrogate, which no encoding can express"
+        raise WireError(f"Invalid value for '{printable(path)}': {problem}.", printable(path)) from None
+
+
+def _is_number(item: object) -> bool:
+    try:
+        return isinstance(item, int | float) and -float("inf") < float(item) < float("inf")
+    except OverflowError:
+        return False
+
+
+def join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def printable(text: str) -> str:
+    """`text` for a message, where a client's field name may be anything."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def wrong_type(path: str, wanted: str, value: object) -> WireError:
+    found = _NAMES.get(type(value), type(value).__name__)
+    where = f"'{path}'" if path else "the request"
+    return WireError(
+        f"Invalid type for {where}: expected {wanted}, but got {found} instead.", path or None, "invalid_type"
+    )
+
+
+def missing(path: str) -> WireError:
+    return WireError(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
+
+
+def invalid(path: str, problem: str) -> WireError:
+    return WireError(f"Invalid value for '{path}': {problem}.", path, "invalid_value")
+
+
+def unsupported(path: str, problem: str) -> WireError:
+    """Something that the API has and this package does not."""
+    return WireError(f"Unsupported value for '{path}': {problem}.", path, "unsupported_value")
+
+
+def one_of(path: str, value: str, allowed: tuple[str, ...]) -> WireError:
+    listed = ", ".join(f"'{each}'" for each in allowed)
+    shown = printable(value[:80])
+    return WireError(f"Invalid value: '{shown}'. Supported values are: {listed}.", path, "invalid_value")
+
+
+# -- words -------------------------------------------------------------------------------------------------
+
+
+def checked_word(word: str, path: str) -> str:
+    """`word`, if it can stand in a header."""
+    if not _WORD.fullmatch(word):
+        raise invalid(path, "expected one word without spaces, '<' and control characters")
+    return word
+
+
+def checked_function_name(name: str, path: str) -> str:
+    """`name`, if a function may be declared by it."""
+    if not _FUNCTION_NAME.fullmatch(name):
+        raise invalid(path, f"expected a string that matches the pattern '^{_FUNCTION_NAME.pattern}$'")
+    return name
+
+
+# -- objects -----------------------------------------------------------------------------------------------
+
+
+class Fields:
+    """One JSON object. Each field is taken once; `close` refuses what nobody took. Null counts as absent."""
+
+    __slots__ = ("_left", "path")
+
+    def __init__(self, value: object, path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise wrong_type(path, "an object", value)
+        self.path = path
+        self._left: dict[str, Any] = value.copy()
+
+    def at(self, name: str) -> str:
+        """The path of a field."""
+        return join(self.path, name)
+
+    def take(self, name: str) -> Any:
+        """A field of any type."""
+        return self._left.pop(name, None)
+
+    def need(self, name: str) -> Any:
+        value = self.take(name)
+        if value is None:
+            raise missing(self.at(name))
+        return value
+
+    def text(self, name: str) -> str | None:
+        value = self.take(name)
+        if value is not None and not isinstance(value, str):
+            raise wrong_type(self.at(name), "a string", value)
+        return value
+
+    def needed_text(self, name: str) -> str:
+        value = self.text(name)
+        if value is None:
+            raise missing(self.at(name))
+        return value
+
+    def name(self, name: str) -> str:
+        """A field that must be there and hold a name such as a function's."""
+        return checked_function_name(self.needed_text(name), self.at(name))
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
+        value = self.text(name)
+        if value is not None and value not in allowed:
+            raise one_of(self.at(name), value, allowed)
+        return value
+
+    def flag(self, name: str) -> bool | None:
+        value = self.take(name)
+        if value is not None and not isinstance(value, bool):
+            raise wrong_type(self.at(name), "a boolean", value)
+        return value
+
+    def number(self, name: str, least: float, most: float) -> float | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(self.at(name), "a number", value)
+        return float(self._within(name, value, least, most))
+
+    def integer(self, name: str, least: int, most: int) -> int | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(self.at(name), "an integer", value)
+        return int(self._within(name, value, least, most))
+
+    def _within(self, name: str, value: float, least: float, most: float) -> float:
+        if not least <= value <= most:
+            raise invalid(self.at(name), f"expected a value from {least} to {most}, but got {value}")
+        return value
+
+    def object(self, name: str) -> Fields | None:
+        value = self.take(name)
+        return None if value is None else Fields(value, self.at(name))
+
+    def needed_object(self, name: str) -> Fields:
+        return Fields(self.need(name), self.at(name))
+
+    def schema(self, name: str) -> dict[str, Any] | None:
+        """An object that is kept as it is."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, dict):
+            raise wrong_type(self.at(name), "an object", value)
+        return value
+
+    def array(self, name: str) -> list[tuple[str, Any]]:
+        """The elements of an array, each with its path; none if there is no array."""
+        value = self.take(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise wrong_type(self.at(name), "an array", value)
+        return [(f"{self.at(name)}[{i}]", item) for i, item in enumerate(value)]
+
+    def names(self) -> list[str]:
+        """The fields that nobody took so far."""
+        return list(self._left)
+
+    def rest(self) -> dict[str, Any]:
+        """What nobody took, and takes it."""
+        left = {name: value for name, value in self._left.items() if value is not None}
+        self._left = {}
+        return left
+
+    def close(self) -> None:
+        """Refuse fields that nobody took: the API knows no such field."""
+        for name in self.rest():
+            path = printable(self.at(name))
+            raise WireError(f"Unknown parameter: '{path}'.", path, "unknown_parameter")

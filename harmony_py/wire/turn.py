@@ -1,0 +1,68 @@
+"""What the model wrote, sorted by whom it is for. Both APIs tell the same kinds apart."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from harmony_py.chat import Message, Role
+from harmony_py.chat.messages import names_tool
+from harmony_py.format.retention import ANALYSIS
+from harmony_py.wire.history import COMMENTARY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harmony_py.format.events import Span
+    from harmony_py.format.header import Header
+    from harmony_py.format.parse import ParseResult
+    from harmony_py.wire.tools import ToolNames
+
+Stop = Literal["stop", "length", "content_filter"]
+"""Why the engine stopped: by itself, be it at a stop token or a stop string; out of tokens; or cut off."""
+
+
+class Kind(Enum):
+    """Whom a message of the model's is for."""
+
+    REASONING = "reasoning"
+    """Thoughts: the channel `analysis`, to no tool."""
+    PREAMBLE = "preamble"
+    """Words to the user around tool calls: the channel `commentary`, to no tool."""
+    ANSWER = "answer"
+    """The answer, and text on no channel or an unknown one: what is not marked as thought is not hidden."""
+    CALL = "call"
+    """A call that the client shall answer, to whatever tool the model believes in."""
+    BUILTIN = "builtin"
+    """A call that the server answers."""
+    FOREIGN = "foreign"
+    """A message in another's name, such as a tool's result that the model made up."""
+
+
+def kind_of(header: Header | Message, tools: ToolNames) -> Kind:
+    """The kind of a message, by its header alone."""
+    role = header.author.role if isinstance(header, Message) else header.role
+    if role != Role.ASSISTANT:
+        return Kind.FOREIGN
+    if names_tool(header.recipient):
+        return Kind.BUILTIN if tools.is_builtin(header.recipient or "") else Kind.CALL
+    if header.channel == ANALYSIS:
+        return Kind.REASONING
+    return Kind.PREAMBLE if header.channel == COMMENTARY else Kind.ANSWER
+
+
+class Turn(NamedTuple):
+    """What the model wrote at one go: messages, and whether the last of them was cut off."""
+
+    messages: Sequence[Message]
+    stop: Stop = "stop"
+    cut: bool = False
+
+    @classmethod
+    def of(cls, result: ParseResult, stop: Stop = "stop") -> Turn:
+        return cls(result.messages, stop, stop != "stop" and _is_open(result.spans, len(result.messages) - 1))
+
+
+def _is_open(spans: Sequence[Span], last: int) -> bool:
+    """Whether a message has no terminator."""
+    return not any(span.message == last and span.part == "terminator" for span in spans)
