@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from harmony_py.chat import DeveloperContent, Message, ReasoningEffort, Role, SystemContent
+from harmony_py.chat import Conversation, DeveloperContent, Message, ReasoningEffort, Role, SystemContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,13 +45,33 @@ def system_message(
     return Message.from_role_and_content(Role.SYSTEM, content)
 
 
-def developer_messages(
-    instructions: Sequence[str], functions: Sequence[Function], wanted: Format | None
+def opened(
+    system: Message,
+    instructions: str | None,
+    functions: Sequence[Function],
+    wanted: Format | None,
+    turns: Sequence[Message],
+) -> Conversation:
+    """The whole conversation. What the developer says before anything else is one message, which declares the
+    tools too: so the models were trained."""
+    leading = list(itertools.takewhile(_is_instruction, turns))
+    texts = [part.instructions for message in leading for part in message.content]  # type: ignore[union-attr]
+    developer = _developer_message([instructions, *texts], functions, wanted)
+    return Conversation(messages=[system, *developer, *turns[len(leading) :]])
+
+
+def _is_instruction(message: Message) -> bool:
+    return message.author.role == Role.DEVELOPER
+
+
+def _developer_message(
+    instructions: Sequence[str | None], functions: Sequence[Function], wanted: Format | None
 ) -> list[Message]:
     """The developer's message, if there is anything to say."""
     content = DeveloperContent()
-    if instructions:
-        content.instructions = "\n\n".join(instructions)
+    said = [text for text in instructions if text is not None]
+    if said:
+        content.instructions = "\n\n".join(said)
     if functions:
         content.with_function_tools([function.described() for function in functions])
     if wanted is not None and wanted.schema is not None:
@@ -59,7 +80,7 @@ def developer_messages(
 
 
 def instruction(text: str) -> Message:
-    """What the developer says later on."""
+    """What the developer says."""
     return Message.from_role_and_content(Role.DEVELOPER, DeveloperContent(instructions=text))
 
 

@@ -21,12 +21,11 @@ REASONING_FIELDS: Final = ("reasoning", "reasoning_content")
 """The names by which servers give the thoughts; the API itself has none."""
 
 
-def read_messages(items: list[tuple[str, Any]], names: ToolNames) -> tuple[list[str], list[Message]]:
-    """The instructions that stand before everything else, and the messages that follow.
+def read_messages(items: list[tuple[str, Any]], names: ToolNames) -> list[Message]:
+    """The messages that these stand for.
 
     `system` and `developer` are one to these models: both are the developer's instructions.
     """
-    instructions: list[str] = []
     messages: list[Message] = []
     reader = _Reader(names)
     for path, item in items:
@@ -34,16 +33,9 @@ def read_messages(items: list[tuple[str, Any]], names: ToolNames) -> tuple[list[
         role = fields.needed_text("role")
         if role not in _ROLES:
             raise one_of(fields.at("role"), role, _ROLES)
-        if role in ("system", "developer"):
-            text = _settings(fields)
-            if messages:
-                messages.append(instruction(text))
-            else:
-                instructions.append(text)
-        else:
-            messages += reader.read(role, fields)
+        messages += reader.read(role, fields)
         fields.close()
-    return instructions, messages
+    return messages
 
 
 class _Reader:
@@ -53,6 +45,8 @@ class _Reader:
         self._names = names
         self._calls = Calls(names)
         self._by_role: dict[str, Callable[[Fields], list[Message]]] = {
+            "system": self._settings,
+            "developer": self._settings,
             "user": self._user,
             "assistant": self._assistant,
             "tool": self._tool,
@@ -61,6 +55,10 @@ class _Reader:
 
     def read(self, role: str, fields: Fields) -> list[Message]:
         return self._by_role[role](fields)
+
+    def _settings(self, fields: Fields) -> list[Message]:
+        _name(fields)
+        return [instruction(_needed_content(fields))]
 
     def _user(self, fields: Fields) -> list[Message]:
         return [said(Role.USER, _needed_content(fields), _name(fields))]
@@ -118,11 +116,6 @@ def _call(calls: Calls, call_id: str, function: Fields) -> Message:
     message = calls.made(call_id, name, function.needed_text("arguments"))
     function.close()
     return message
-
-
-def _settings(fields: Fields) -> str:
-    _name(fields)
-    return _needed_content(fields)
 
 
 def _name(fields: Fields) -> str | None:

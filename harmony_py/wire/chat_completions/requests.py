@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from harmony_py.chat import Conversation
 from harmony_py.wire.chat_completions.messages import read_messages
 from harmony_py.wire.fields import Fields, check_json, invalid, one_of, unsupported, wrong_type
-from harmony_py.wire.opening import EFFORTS, developer_messages, system_message
+from harmony_py.wire.opening import EFFORTS, opened, system_message
 from harmony_py.wire.options import Options, Request, read_format, read_limit, read_sampling, read_stop
 from harmony_py.wire.tools import (
     BROWSER,
@@ -79,15 +78,12 @@ def read_request(
     messages = fields.array("messages")
     if not messages:
         raise invalid("messages", "expected an array with at least one message")
-    instructions, turns = read_messages(messages, names)
+    turns = read_messages(messages, names)
     _refuse_unsupported(fields)
     fields.close()
-    declared = [] if options.tool_choice.mode == "none" else functions
-    opening = [
-        system_message(system, options.effort, namespaces),
-        *developer_messages(instructions, declared, options.format),
-    ]
-    return Request(Conversation(messages=[*opening, *turns]), options)
+    told_of = [] if options.tool_choice.mode == "none" else functions
+    opening = system_message(system, options.effort, namespaces)
+    return Request(opened(opening, None, told_of, options.format, turns), options)
 
 
 def _functions(fields: Fields) -> list[Function]:
