@@ -210,3 +210,107 @@ def chat_sessions(draw: st.DrawFn) -> tuple[Conversation, Options]:
     if not found or found[0].author.role == Role.DEVELOPER:
         found.insert(0, history.said(Role.USER, "Hi."))
     return Conversation(messages=[*opening(options, draw(st.none() | texts)), *found]), options
+
+
+# -- Responses -----------------------------------------------------------------------------------------------
+
+_input_parts = st.lists(
+    loose({"type": st.sampled_from(["input_text", "output_text"]), "text": texts}), max_size=2
+)
+_items = st.one_of(
+    loose(
+        {"role": st.sampled_from(["user", "assistant", "system"]), "content": st.one_of(texts, _input_parts)},
+        {"type": st.just("message"), "phase": st.sampled_from(["commentary", "final_answer"])},
+    ),
+    loose(
+        {
+            "type": st.just("reasoning"),
+            "summary": st.just([]),
+            "content": st.lists(loose({"type": st.just("reasoning_text"), "text": texts}), max_size=2),
+        },
+        {"encrypted_content": texts, "id": texts},
+    ),
+    loose({"type": st.just("function_call"), "call_id": call_ids, "name": names, "arguments": texts}),
+    loose(
+        {
+            "type": st.just("function_call_output"),
+            "call_id": call_ids,
+            "output": st.one_of(texts, _input_parts),
+        }
+    ),
+    loose({"type": st.just("item_reference"), "id": st.sampled_from(["rs_0", "x"])}),
+    loose(
+        {
+            "type": st.just("web_search_call"),
+            "id": texts,
+            "action": loose(
+                {"type": st.sampled_from(["search", "open_page", "find_in_page"])}, {"query": texts}
+            ),
+        }
+    ),
+    loose(
+        {"type": st.just("code_interpreter_call"), "code": texts, "container_id": texts},
+        {"outputs": st.lists(loose({"type": st.just("logs"), "logs": texts}), max_size=2)},
+    ),
+    loose(
+        {"type": st.just("mcp_call"), "server_label": names, "name": names, "arguments": texts},
+        {"output": texts, "error": anything},
+    ),
+)
+_response_tools = st.one_of(
+    loose(
+        {"type": st.just("function"), "name": names}, {"description": texts, "parameters": hostile_schemas}
+    ),
+    loose(
+        {"type": st.sampled_from(["web_search", "browser_search"])}, {"search_context_size": st.just("low")}
+    ),
+    loose({"type": st.just("code_interpreter")}, {"container": st.sampled_from(["c", {"type": "auto"}])}),
+    loose({"type": st.just("mcp"), "server_label": names, "require_approval": st.just("never")}),
+)
+response_requests = loose(
+    {"model": st.just("m"), "input": st.one_of(texts, st.lists(_items, min_size=1, max_size=5))},
+    {
+        "instructions": texts,
+        "tools": st.lists(_response_tools, max_size=2),
+        "tool_choice": st.one_of(
+            st.sampled_from(["auto", "none", "required"]), loose({"type": st.just("function"), "name": names})
+        ),
+        "text": loose(
+            {"format": loose({"type": st.just("json_schema"), "name": names, "schema": hostile_schemas})}
+        ),
+        "reasoning": loose({"effort": st.sampled_from(EFFORTS)}, {"summary": st.just("auto")}),
+        "previous_response_id": st.sampled_from(["resp_1", "x"]),
+        "metadata": st.just({"a": "b"}),
+        "truncation": st.sampled_from(["auto", "disabled"]),
+        "store": st.booleans(),
+        "user": texts,
+    },
+)
+"""Responses requests, most of them almost right."""
+
+
+@st.composite
+def response_sessions(draw: st.DrawFn) -> tuple[Conversation, Options]:
+    """A conversation that the Responses API can express, and options."""
+    functions = draw(some_functions)
+    options = Options(
+        model=draw(_words),
+        max_tokens=draw(st.none() | st.integers(1, 1000)),
+        temperature=draw(st.none() | st.floats(0, 2)),
+        top_p=draw(st.none() | st.floats(0, 1)),
+        stream=draw(st.booleans()),
+        effort=draw(st.sampled_from([None, "low", "medium", "high"])),
+        functions=functions,
+        tool_choice=draw(choices(functions)),
+        parallel_tool_calls=draw(st.booleans()),
+        format=draw(some_formats),
+        other=draw(st.sampled_from([{}, {"user": "u", "metadata": {"a": "b"}, "truncation": "auto"}])),
+    )
+    preambles = st.builds(lambda text: [history.preamble(text)], texts)
+    drawn = draw(st.lists(st.one_of(_user_turns, _assistant_turns(), _instructions, preambles), max_size=5))
+    found = [message for turn in drawn for message in turn]
+    for message in found:
+        message.author.name = None if message.author.role == Role.USER else message.author.name
+    if not found or found[0].author.role == Role.DEVELOPER:
+        found.insert(0, history.said(Role.USER, "Hi."))
+    return Conversation(messages=[*opening(options, draw(st.none() | texts)), *found]), options

@@ -6,9 +6,13 @@ The messages and codes of the errors are worded like the API's own.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DEEPEST: Final = 100
 """Levels of objects and arrays in a request; the renderer itself gives up a little later."""
@@ -112,6 +116,15 @@ def one_of(path: str, value: str, allowed: tuple[str, ...]) -> WireError:
     return WireError(f"Invalid value: '{shown}'. Supported values are: {listed}.", path, "invalid_value")
 
 
+@contextmanager
+def blaming_server() -> Iterator[None]:
+    """Errors in what a server sent say so."""
+    try:
+        yield
+    except WireError as error:
+        raise WireError(error.message, error.param, error.code, "invalid_response_error") from None
+
+
 # -- words -------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +218,10 @@ class Fields:
         if not least <= value <= most:
             raise invalid(self.at(name), f"expected a value from {least} to {most}, but got {value}")
         return value
+
+    def count(self, name: str) -> int:
+        """A number of things; absent is none."""
+        return self.integer(name, 0, 2**53) or 0
 
     def object(self, name: str) -> Fields | None:
         value = self.take(name)

@@ -11,6 +11,8 @@ from harmony_py.tokenizer.special import CONSTRAIN
 from harmony_py.wire.fields import invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harmony_py.wire.tools import ToolNames
 
 COMMENTARY: Final = "commentary"
@@ -46,19 +48,19 @@ def result(recipient: str, text: str, channel: str = COMMENTARY) -> Message:
 class Calls:
     """The calls so far, by their ids: a result names only the id, and the model must hear the tool's name."""
 
-    def __init__(self, names: ToolNames) -> None:
+    def __init__(self, names: ToolNames, earlier: Mapping[str, str] | None = None) -> None:
         self._names = names
-        self._recipients: dict[str, str] = {}
+        self.recipients = dict(earlier or {})
 
     def made(self, call_id: str, name: str, arguments: str) -> Message:
         """A call. An id that was used before is taken over: many servers begin anew each turn."""
-        recipient = self._recipients[call_id] = self._names.to_model(name)
+        recipient = self.recipients[call_id] = self._names.to_model(name)
         return call(recipient, arguments)
 
     def answered(self, call_id: str, text: str, path: str) -> Message:
-        if call_id not in self._recipients:
+        if call_id not in self.recipients:
             raise invalid(path, f"no call before it has the id '{call_id[:80]}'")
-        return result(self._recipients[call_id], text)
+        return result(self.recipients[call_id], text)
 
 
 class OpenCalls:

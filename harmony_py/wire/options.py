@@ -9,9 +9,13 @@ from harmony_py.wire.fields import missing, wrong_type
 from harmony_py.wire.tools import ANY_CHOICE, ToolNames
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harmony_py.chat import Conversation
     from harmony_py.wire.fields import Fields
     from harmony_py.wire.tools import Function, ToolChoice
+
+_TEXTS = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user")
 
 _MOST_TOKENS = 2**31 - 1
 
@@ -84,6 +88,16 @@ def read_sampling(fields: Fields) -> dict[str, Any]:
     }
     parallel = fields.flag("parallel_tool_calls")
     return {**found, "parallel_tool_calls": parallel is None or parallel}
+
+
+def read_kept(fields: Fields, names: Iterable[str], allow: Iterable[str]) -> dict[str, Any]:
+    """The fields for `Options.other`: those of the API by their types, those beyond it as they are."""
+    found: dict[str, Any] = {name: fields.text(name) for name in _TEXTS}
+    metadata = fields.schema("metadata")
+    if any(not isinstance(value, str) for value in (metadata or {}).values()):
+        raise wrong_type(fields.at("metadata"), "an object whose values are strings", metadata)
+    found |= {"metadata": metadata, **{name: fields.take(name) for name in (*names, *allow)}}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read_limit(fields: Fields, name: str) -> int | None:

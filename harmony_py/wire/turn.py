@@ -13,7 +13,6 @@ from harmony_py.wire.history import COMMENTARY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harmony_py.format.events import Span
     from harmony_py.format.header import Header
     from harmony_py.format.parse import ParseResult
     from harmony_py.wire.tools import ToolNames
@@ -60,9 +59,10 @@ class Turn(NamedTuple):
 
     @classmethod
     def of(cls, result: ParseResult, stop: Stop = "stop") -> Turn:
-        return cls(result.messages, stop, stop != "stop" and _is_open(result.spans, len(result.messages) - 1))
+        return cls(result.messages, stop, stop != "stop" and _ends_open(result))
 
 
-def _is_open(spans: Sequence[Span], last: int) -> bool:
-    """Whether a message has no terminator."""
-    return not any(span.message == last and span.part == "terminator" for span in spans)
+def _ends_open(result: ParseResult) -> bool:
+    """Whether the last token is one of the last message, and does not end it."""
+    last = result.spans[-1] if result.spans else None
+    return last is not None and last.message == len(result.messages) - 1 and last.part != "terminator"

@@ -47,7 +47,7 @@ def stream_of(reply: Reply, chunks: list[list[int]], stop: Any) -> list[dict[str
     stream = ChatStream(reply)
     fed, end = parsed_events(chunks, TOOLS.full())
     made = [chunk for events in fed for chunk in stream.feed(events)]
-    return [*made, *stream.feed(end), *stream.finish(stop)]
+    return [*made, *stream.finish(end, stop)]
 
 
 @given(st.data(), STREAMS, STOPS, st.sampled_from(["content", "reasoning"]))
@@ -113,7 +113,7 @@ def test_logprobs_of_a_stream_are_those_of_the_content(made: tuple[list[int], st
         for token, entry in zip(tokens, entries, strict=True)
         for c in stream.feed(parser.feed(token), entry)
     ]
-    chunks += [*stream.feed(parser.finish()), *stream.finish("stop")]
+    chunks += [*stream.finish(parser.finish())]
     shown = [
         entry
         for c in chunks

@@ -129,7 +129,7 @@ def test_the_fields_of_thoughts_are_a_choice() -> None:
 def test_a_stream_goes_on_inside_the_message_that_the_prompt_leaves_open() -> None:
     stream = ChatStream(reply(), header=Header(Role.ASSISTANT, channel="final"))
     events, _ = parsed_events([ids("<|channel|>final<|message|>Hi.")])
-    chunks = [*stream.feed(events[0][1:]), *stream.finish("length")]
+    chunks = [*stream.feed(events[0][1:]), *stream.finish((), "length")]
     found = accumulated(chunks)["choices"][0]
     assert (found["message"]["content"], found["finish_reason"]) == ("Hi.", "length")
 
@@ -142,7 +142,7 @@ def test_several_choices_share_a_stream_and_the_last_tells_the_usage() -> None:
         stream = ChatStream(shared, index)
         events, end = parsed_events([ids(f"<|channel|>final<|message|>{text}<|return|>")])
         usage = Usage.of(5, results[0]).plus(Usage.of(5, results[1])) if index else None
-        chunks += [*stream.feed(events[0]), *stream.feed(end), *stream.finish("stop", usage)]
+        chunks += [*stream.feed(events[0]), *stream.finish(end, "stop", usage)]
     found = accumulated(chunks)
     assert [each["message"]["content"] for each in found["choices"]] == ["One.", "Two."]
     assert chunks[-1]["choices"] == []

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harmony_py.errors import WireError
 from harmony_py.wire.chat_completions.messages import REASONING_FIELDS, read_assistant
-from harmony_py.wire.fields import Fields, check_json, missing
+from harmony_py.wire.fields import Fields, blaming_server, check_json, missing
 from harmony_py.wire.history import Calls
 from harmony_py.wire.tools import NO_TOOLS
 from harmony_py.wire.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from harmony_py.chat import Message
     from harmony_py.wire.tools import ToolNames
 
@@ -33,7 +29,7 @@ def read_completion(response: object, tools: ToolNames = NO_TOOLS, *, index: int
 
     Fields that only some servers send are left alone.
     """
-    with _of_server():
+    with blaming_server():
         check_json(response)
         fields = Fields(response)
         for path, item in fields.array("choices"):
@@ -58,7 +54,7 @@ class ChunkReader:
 
     def feed(self, chunk: object) -> None:
         """Take a chunk; `WireError` if it is none."""
-        with _of_server():
+        with blaming_server():
             check_json(chunk)
             fields = Fields(chunk)
             self._usage = _usage(fields.object("usage")) or self._usage
@@ -75,7 +71,7 @@ class ChunkReader:
         message: dict[str, Any] = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if self._calls:
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
-        with _of_server():
+        with blaming_server():
             messages = _messages(Fields(message, "message"), self._tools)
         return Answer(messages, self._finish_reason, self._usage)
 
@@ -121,21 +117,8 @@ def _usage(usage: Fields | None) -> Usage | None:
         return None
     sampled, prompt = usage.object("completion_tokens_details"), usage.object("prompt_tokens_details")
     return Usage(
-        _count(usage, "prompt_tokens"),
-        _count(usage, "completion_tokens"),
-        _count(sampled, "reasoning_tokens"),
-        _count(prompt, "cached_tokens"),
+        usage.count("prompt_tokens"),
+        usage.count("completion_tokens"),
+        sampled.count("reasoning_tokens") if sampled else 0,
+        prompt.count("cached_tokens") if prompt else 0,
     )
-
-
-def _count(fields: Fields | None, name: str) -> int:
-    return (fields.integer(name, 0, 2**53) if fields else None) or 0
-
-
-@contextmanager
-def _of_server() -> Iterator[None]:
-    """Errors that blame the server."""
-    try:
-        yield
-    except WireError as error:
-        raise WireError(error.message, error.param, error.code, "invalid_response_error") from None

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.wire.chat_completions.messages import read_messages
 from harmony_py.wire.fields import Fields, check_json, invalid, one_of, unsupported, wrong_type
 from harmony_py.wire.opening import EFFORTS, opened, system_message
-from harmony_py.wire.options import Options, Request, read_format, read_limit, read_sampling, read_stop
+from harmony_py.wire.options import (
+    Options,
+    Request,
+    read_format,
+    read_kept,
+    read_limit,
+    read_sampling,
+    read_stop,
+)
 from harmony_py.wire.tools import (
     BROWSER,
     KNOWN_NAMESPACES,
@@ -28,18 +36,7 @@ if TYPE_CHECKING:
 
 _TOKEN_ID: Final = re.compile(r"[0-9]{1,10}")
 
-_KEPT: Final = (
-    "metadata",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "user",
-    "verbosity",
-)
+_KEPT: Final = ("prediction", "prompt_cache_options", "store", "verbosity")
 """Fields of the API that change neither the prompt nor how it is sampled; `Options.other` has them."""
 
 
@@ -73,7 +70,7 @@ def read_request(
         effort=fields.choice("reasoning_effort", EFFORTS),
         format=read_format(fields.object("response_format"), "json_schema"),
         **_sampling(fields),
-        other={name: value for name in (*_KEPT, *allow) if (value := fields.take(name)) is not None},
+        other=read_kept(fields, _KEPT, allow),
     )
     messages = fields.array("messages")
     if not messages:

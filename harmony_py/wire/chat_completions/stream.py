@@ -56,12 +56,14 @@ class ChatStream:
                 self._closed()
         return [self._chunk(delta) for delta in deltas]
 
-    def finish(self, stop: Stop = "stop", usage: Usage | None = None) -> list[dict[str, Any]]:
-        """The last chunks: why it ended and, if the request wants it, the usage.
+    def finish(
+        self, events: Sequence[Event] = (), stop: Stop = "stop", usage: Usage | None = None
+    ) -> list[dict[str, Any]]:
+        """The last chunks: what the parser makes of the end, why it ended, and the usage if it is wanted.
 
         With several choices, give the usage of them all to the last to finish.
         """
-        chunks = self.feed([])
+        chunks = self.feed(events)
         last = self._chunk({} if self._begun else {"role": "assistant"})
         last["choices"][0]["finish_reason"] = finish_reason(stop, self._calls > 0)
         chunks.append(last)
