@@ -1,4 +1,4 @@
-"""One request, answered: a chat completion request on standard input, the chunks of a stream on the other side.
+"""One request, answered: a chat completion request on standard input, chunks of a stream on the output.
 
     echo '{"model": "m", "messages": [{"role": "user", "content": "Hi."}]}' | python examples/serve_once.py
 
