@@ -9,12 +9,14 @@ from harmony_py.chat import Message, Role
 from harmony_py.chat.messages import names_tool
 from harmony_py.format.retention import ANALYSIS
 from harmony_py.wire.history import COMMENTARY
+from harmony_py.wire.logprobs import by_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harmony_py.format.header import Header
     from harmony_py.format.parse import ParseResult
+    from harmony_py.wire.logprobs import Entry
     from harmony_py.wire.tools import ToolNames
 
 Stop = Literal["stop", "length", "content_filter"]
@@ -56,10 +58,14 @@ class Turn(NamedTuple):
     messages: Sequence[Message]
     stop: Stop = "stop"
     cut: bool = False
+    logprobs: Sequence[Sequence[Entry]] | None = None
+    """Of the tokens of each message's text, if they are wanted."""
 
     @classmethod
-    def of(cls, result: ParseResult, stop: Stop = "stop") -> Turn:
-        return cls(result.messages, stop, stop != "stop" and _ends_open(result))
+    def of(cls, result: ParseResult, stop: Stop = "stop", logprobs: Sequence[Entry] | None = None) -> Turn:
+        """The turn that was parsed. `logprobs` has an entry for every token; see `wire.logprobs`."""
+        told = None if logprobs is None else by_message(result.spans, logprobs, len(result.messages))
+        return cls(result.messages, stop, stop != "stop" and _ends_open(result), told)
 
 
 def _ends_open(result: ParseResult) -> bool:

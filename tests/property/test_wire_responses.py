@@ -86,6 +86,26 @@ def test_a_response_of_several_turns_holds_what_the_servers_tools_answered(
     assert replayed([*events, *stream.finish(end)]) == whole
 
 
+@given(streams.well_formed(content=streams.decodable_tokens))
+def test_logprobs_of_a_stream_are_those_of_the_whole(made: tuple[list[int], str | None]) -> None:
+    tokens, _ = made
+    top = {"token": "x", "logprob": -1.0, "bytes": [120]}
+    entries = [
+        {"token": str(token), "logprob": -float(i), "bytes": None, "top_logprobs": [top]}
+        for i, token in enumerate(tokens)
+    ]
+    whole = response(replies(), [Turn.of(parsed(tokens, TOOLS.full()), logprobs=entries)])
+    stream = ResponseStream(replies())
+    fed, end = parsed_events([[token] for token in tokens], TOOLS.full())
+    events = [event for chunk, entry in zip(fed, entries, strict=True) for event in stream.feed(chunk, entry)]
+    events += stream.finish(end)
+    assert replayed(events) == whole
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    shown = [entry["token"] for event in deltas for entry in event["logprobs"]]
+    parts = [item["content"][0]["logprobs"] for item in whole["output"] if item["type"] == "message"]
+    assert shown == [entry["token"] for part in parts for entry in part]
+
+
 @given(STREAMS, st.text(min_size=1, max_size=5))
 def test_a_response_that_fails_says_so(tokens: list[int], error: str) -> None:
     stream = ResponseStream(replies())

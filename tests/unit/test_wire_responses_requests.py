@@ -211,6 +211,12 @@ def test_a_store_forgets_what_was_used_longest_ago() -> None:
     assert store.item("item_a") is None
 
 
+def test_logprobs_are_wanted_where_they_are_included() -> None:
+    found = read_request(asked(include=["message.output_text.logprobs"], top_logprobs=3))
+    assert (found.options.logprobs, found.options.top_logprobs) == (True, 3)
+    assert not read_request(asked(include=["reasoning.encrypted_content"])).options.logprobs
+
+
 def test_whether_to_store_is_the_clients_to_say() -> None:
     assert read_request(asked()).store
     assert not read_request(asked(store=False)).store
@@ -275,7 +281,7 @@ MISTAKES = [
     ),
     (asked(reasoning={"effort": "huge"}), "reasoning.effort", "invalid_value"),
     (asked(background=True), "background", "unsupported_value"),
-    (asked(top_logprobs=3), "top_logprobs", "unsupported_value"),
+    (asked(include="x"), "include", "invalid_type"),
     (asked(metadata={"a": 1}), "metadata", "invalid_type"),
     (asked(max_output_tokens=0), "max_output_tokens", "invalid_value"),
 ]

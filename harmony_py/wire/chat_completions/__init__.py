@@ -1,7 +1,7 @@
 """OpenAI's Chat Completions API: requests and answers, both directions."""
 
 from harmony_py.wire.chat_completions.client import Answer, ChunkReader, read_completion
-from harmony_py.wire.chat_completions.replies import Reply, completion, content_tokens
+from harmony_py.wire.chat_completions.replies import Reply, completion
 from harmony_py.wire.chat_completions.requests import read_request
 from harmony_py.wire.chat_completions.stream import ChatStream
 from harmony_py.wire.chat_completions.writing import write_request
@@ -12,7 +12,6 @@ __all__ = [
     "ChunkReader",
     "Reply",
     "completion",
-    "content_tokens",
     "read_completion",
     "read_request",
     "write_request",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harmony_py.chat import Message
-    from harmony_py.format.parse import ParseResult
+    from harmony_py.wire.logprobs import Entry
     from harmony_py.wire.options import Options
     from harmony_py.wire.tools import ToolNames
     from harmony_py.wire.turn import Stop, Turn
@@ -36,7 +36,8 @@ class Reply:
     tools: ToolNames = NO_TOOLS
     new_id: NewId = random_id
     reasoning_fields: tuple[str, ...] = REASONING_FIELDS
-    """The fields that carry the thoughts. Without any they are left out, as in the API itself."""
+    """The fields that carry the thoughts. Without any they are left out, as in the API itself, and so is what
+    `preambles` puts with them."""
     preambles: Literal["content", "reasoning"] = "content"
     """Where words around tool calls go: `content`, or `reasoning` to put them with the thoughts, so that the
     content is the answer and nothing else."""
@@ -57,6 +58,10 @@ class Reply:
             return self.reasoning_fields
         return ("content",) if kind in (Kind.PREAMBLE, Kind.ANSWER) else ()
 
+    def shows(self, message: Message) -> bool:
+        """Whether the message is part of the content."""
+        return "content" in self.fields_of(kind_of(message, self.tools))
+
     def head(self, kind: str) -> dict[str, Any]:
         """The fields outside the choices; `kind` is the object's name."""
         found = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
@@ -65,22 +70,29 @@ class Reply:
         return found
 
 
-def completion(
-    reply: Reply, turns: Sequence[Turn], usage: Usage | None = None, logprobs: Sequence[Any] = ()
-) -> dict[str, Any]:
-    """The whole answer: a choice for each turn. `logprobs` are those of each choice, if wanted."""
-    told = [*logprobs, *[None] * (len(turns) - len(logprobs))]
+def completion(reply: Reply, turns: Sequence[Turn], usage: Usage | None = None) -> dict[str, Any]:
+    """The whole answer: a choice for each turn."""
     choices = [
         {
             "index": index,
             "message": message(reply, turn.messages),
             "finish_reason": finish_reason(turn.stop, _has_calls(turn.messages, reply.tools)),
-            "logprobs": None if entries is None else {"content": entries, "refusal": None},
+            "logprobs": None if turn.logprobs is None else as_logprobs(_of_content(reply, turn)),
         }
-        for index, (turn, entries) in enumerate(zip(turns, told, strict=True))
+        for index, turn in enumerate(turns)
     ]
     counted = {} if usage is None else {"usage": usage.for_chat()}
     return {**reply.head("chat.completion"), "choices": choices, **counted}
+
+
+def as_logprobs(entries: list[Entry]) -> dict[str, Any]:
+    return {"content": entries, "refusal": None}
+
+
+def _of_content(reply: Reply, turn: Turn) -> list[Entry]:
+    """The entries of the tokens that make the content: those that the API shows."""
+    told = zip(turn.messages, turn.logprobs or (), strict=True)
+    return [entry for each, entries in told if reply.shows(each) for entry in entries]
 
 
 def message(reply: Reply, messages: Sequence[Message]) -> dict[str, Any]:
@@ -118,18 +130,3 @@ def _has_calls(messages: Sequence[Message], tools: ToolNames) -> bool:
 
 def finish_reason(stop: Stop, has_calls: bool) -> str:
     return "tool_calls" if stop == "stop" and has_calls else stop
-
-
-def content_tokens(reply: Reply, result: ParseResult) -> list[int]:
-    """The indices of the tokens that make the content: those whose logprobs the API shows."""
-    shown = {
-        i
-        for i, each in enumerate(result.messages)
-        if "content" in reply.fields_of(kind_of(each, reply.tools))
-    }
-    return [
-        token
-        for span in result.spans
-        if span.part == "content" and span.message in shown
-        for token in range(span.start, span.end)
-    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.format.events import ContentDelta, MessageEnd, MessageStart
-from harmony_py.wire.chat_completions.replies import BREAK, finish_reason
+from harmony_py.wire.chat_completions.replies import BREAK, as_logprobs, finish_reason
+from harmony_py.wire.logprobs import Held
 from harmony_py.wire.turn import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from harmony_py.format.events import Event
     from harmony_py.format.header import Header
     from harmony_py.wire.chat_completions.replies import Reply
+    from harmony_py.wire.logprobs import Entry
     from harmony_py.wire.turn import Stop
     from harmony_py.wire.usage import Usage
 
@@ -35,18 +37,17 @@ class ChatStream:
         self._fields: tuple[str, ...] = ()
         self._fresh = True
         self._used: set[str] = set()
-        self._logprobs: list[dict[str, Any]] = []
+        self._held = Held()
         self._pending = self._opened(header) if header else []
 
-    def feed(self, events: Sequence[Event], logprob: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def feed(self, events: Sequence[Event], logprob: Entry | None = None) -> list[dict[str, Any]]:
         """The chunks that events bring about.
 
         Where logprobs are wanted, feed what a single token brings about, and its entry with it, in the API's
         own form. An entry is shown with the text that its token completes.
         """
         deltas = self._taken()
-        if logprob is not None and not any(isinstance(event, MessageEnd) for event in events):
-            self._logprobs.append(logprob)
+        self._held.add(logprob, events)
         for event in events:
             if isinstance(event, MessageStart):
                 deltas += self._opened(event.header)
@@ -81,7 +82,7 @@ class ChatStream:
         self._kind = kind_of(header, self._reply.tools)
         self._fields = self._reply.fields_of(self._kind)
         self._fresh = True
-        self._logprobs = []
+        self._held.drop()
         deltas = [] if self._begun else [{"role": "assistant"}]
         self._begun = True
         if self._kind is Kind.CALL:
@@ -114,15 +115,14 @@ class ChatStream:
 
     def _closed(self) -> None:
         self._kind, self._fields = None, ()
-        self._logprobs = []
+        self._held.drop()
 
     # -- chunks --------------------------------------------------------------------------------------------
 
     def _chunk(self, delta: dict[str, Any]) -> dict[str, Any]:
         logprobs = None
-        if delta.get("content") and self._logprobs:
-            logprobs = {"content": self._logprobs, "refusal": None}
-            self._logprobs = []
+        if delta.get("content") and (entries := self._held.take()):
+            logprobs = as_logprobs(entries)
         choice = {"index": self._index, "delta": delta, "finish_reason": None, "logprobs": logprobs}
         usage = {"usage": None} if self._reply.include_usage else {}
         return {**self._head(), "choices": [choice], **usage}

@@ -24,6 +24,7 @@ def echo(options: Options) -> dict[str, Any]:
         "text": {"format": format_text(options.format)},
         "tool_choice": choice(options.tool_choice),
         "parallel_tool_calls": options.parallel_tool_calls,
+        "top_logprobs": options.top_logprobs,
         "metadata": options.other.get("metadata", {}),
     }
     return {**said, **{name: options.other[name] for name in _KEPT if name in options.other}}

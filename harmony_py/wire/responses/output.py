@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat.arguments import parse_arguments
 from harmony_py.errors import ArgumentsError
 from harmony_py.wire.ids import NewId, random_id
+from harmony_py.wire.logprobs import for_part
 from harmony_py.wire.tools import BROWSER, NO_TOOLS, PYTHON
 from harmony_py.wire.turn import Kind, Turn, kind_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from harmony_py.chat import Message
     from harmony_py.format.header import Header
+    from harmony_py.wire.logprobs import Entry
     from harmony_py.wire.responses.requests import ResponsesRequest
     from harmony_py.wire.tools import ToolNames
     from harmony_py.wire.turn import Stop
@@ -34,7 +36,8 @@ class Reply:
     id: str
     created_at: int
     """In seconds since 1970. No clock is read here."""
-    echo: dict[str, Any] = field(default_factory=dict)
+    echo: dict[str, Any]
+    """What it repeats of the request, which the API does at length."""
     tools: ToolNames = NO_TOOLS
     new_id: NewId = random_id
     container_id: str = "local"
@@ -97,7 +100,8 @@ def _items(reply: Reply, turn: Turn) -> list[Item]:
         item = begun(reply, message)
         if item is not None:
             cut = turn.cut and index == len(turn.messages) - 1
-            items.append(ended(item, message.text, "incomplete" if cut else "completed"))
+            told = turn.logprobs[index] if turn.logprobs else ()
+            items.append(ended(item, message.text, "incomplete" if cut else "completed", told))
     return items
 
 
@@ -161,12 +165,12 @@ def _builtin(reply: Reply, recipient: str) -> Item:
 _ACTIONS: Final = {"search": "search", "open": "open_page", "find": "find_in_page"}
 
 
-def ended(item: Item, text: str, status: str) -> Item:
+def ended(item: Item, text: str, status: str, logprobs: Sequence[Entry] = ()) -> Item:
     """The item with all its text."""
     kind = item["type"]
     filled: Item = {"status": status}
     if kind in PARTS:
-        filled["content"] = [part(kind, text)]
+        filled["content"] = [part(kind, text, logprobs)]
     elif kind == "web_search_call":
         filled["action"] = _action(item["action"]["type"], text)
     else:
@@ -178,9 +182,11 @@ PARTS: Final = {"reasoning": "reasoning_text", "message": "output_text"}
 """The items whose text is in a part, and the type of the part."""
 
 
-def part(kind: str, text: str) -> Item:
-    more: Item = {"annotations": [], "logprobs": []} if kind == "message" else {}
-    return {"type": PARTS[kind], "text": text, **more}
+def part(kind: str, text: str, logprobs: Sequence[Entry] = ()) -> Item:
+    found = {"type": PARTS[kind], "text": text}
+    if kind != "message":
+        return found
+    return {**found, "annotations": [], "logprobs": [for_part(entry) for entry in logprobs]}
 
 
 def _action(kind: str, text: str) -> Item:

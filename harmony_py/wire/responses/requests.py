@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _KEPT: Final = ("include", "prompt_cache_options")
 """Fields of the API that change neither the prompt nor how it is sampled; `Options.other` has them."""
 
+LOGPROBS: Final = "message.output_text.logprobs"
+"""What `include` says to have them."""
+
 _UNSUPPORTED: Final = (
     "access_programs",
     "background",
@@ -103,7 +106,6 @@ def _options(fields: Fields, functions: list[Function], names: ToolNames, allow:
     other = read_kept(fields, _KEPT, allow)
     if (most_calls := read_limit(fields, "max_tool_calls")) is not None:
         other["max_tool_calls"] = most_calls
-    _refuse_logprobs(other, fields)
     if reasoning:
         for hint in ("context", "generate_summary", "mode", "summary"):
             reasoning.take(hint)
@@ -124,18 +126,18 @@ def _options(fields: Fields, functions: list[Function], names: ToolNames, allow:
         tool_choice=read_choice(fields, names, nested=False),
         effort=effort,
         format=wanted,
+        logprobs=_wants_logprobs(other),
         max_tokens=read_limit(fields, "max_output_tokens"),
         **read_sampling(fields),
         other=other,
     )
 
 
-def _refuse_logprobs(other: dict[str, Any], fields: Fields) -> None:
+def _wants_logprobs(other: dict[str, Any]) -> bool:
     included = other.get("include", [])
     if not isinstance(included, list):
         raise wrong_type("include", "an array", included)
-    if "message.output_text.logprobs" in included or fields.integer("top_logprobs", 0, 20):
-        raise unsupported("top_logprobs", "Chat Completions has logprobs, this API has none here")
+    return LOGPROBS in included
 
 
 def _refuse_unsupported(fields: Fields) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.format.events import ContentDelta, MessageEnd, MessageStart
+from harmony_py.wire.logprobs import Held, for_event
 from harmony_py.wire.responses.output import PARTS, answered, as_it_is, awaits, begun, ended, part
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from harmony_py.chat import Message
     from harmony_py.format.events import Event
     from harmony_py.format.header import Header
+    from harmony_py.wire.logprobs import Entry
     from harmony_py.wire.responses.output import Item, Reply
     from harmony_py.wire.turn import Stop
     from harmony_py.wire.usage import Usage
@@ -48,10 +50,15 @@ class ResponseStream:
         self._items: list[Item] = []
         self._open: _Open | None = None
         self._working: list[_Open] = []
+        self._held = Held()
         self._number = 0
 
-    def feed(self, events: Sequence[Event]) -> list[dict[str, Any]]:
-        """What a parser's events bring about; at first also the events that begin the response."""
+    def feed(self, events: Sequence[Event], logprob: Entry | None = None) -> list[dict[str, Any]]:
+        """What a parser's events bring about; at first also the events that begin the response.
+
+        Where logprobs are wanted, feed what a single token brings about, and its entry with it.
+        """
+        self._held.add(logprob, events)
         return self._numbered([*self._beginning(), *self._taken(events, "completed")])
 
     def result(self, message: Message) -> list[dict[str, Any]]:
@@ -104,12 +111,13 @@ class ResponseStream:
             if isinstance(event, MessageStart):
                 made += self._opened(event.header)
             elif isinstance(event, ContentDelta) and self._open:
-                made += self._open.delta(event.text)
+                made += self._open.delta(event.text, self._held.take())
             elif isinstance(event, MessageEnd):
                 made += self._closed(status)
         return made
 
     def _opened(self, header: Header) -> list[dict[str, Any]]:
+        self._held.drop()
         item = begun(self._reply, header)
         if item is None:
             return []
@@ -119,6 +127,7 @@ class ResponseStream:
 
     def _closed(self, status: str) -> list[dict[str, Any]]:
         """End the open message. A call that the server answers is not done with that."""
+        self._held.drop()
         closed, self._open = self._open, None
         if closed is None:
             return []
@@ -145,6 +154,7 @@ class _Open:
         self.item = item
         self.index = index
         self._pieces: list[str] = []
+        self._logprobs: list[Entry] = []
 
     def begin(self) -> list[dict[str, Any]]:
         kind = self.item["type"]
@@ -152,27 +162,28 @@ class _Open:
             return []  # what is searched for must be in its first event already
         added = [self._about_item("added")]
         if kind in PARTS:
-            added.append(self._about_part("added", ""))
+            added.append(self._about_part("added", part(kind, "")))
         return added + self._status("in_progress")
 
-    def delta(self, text: str) -> list[dict[str, Any]]:
+    def delta(self, text: str, logprobs: list[Entry]) -> list[dict[str, Any]]:
         self._pieces.append(text)
+        self._logprobs += logprobs
         if self.item["type"] not in _TEXTS:
             return []
-        return [self._about_text("delta", "delta", text)]
+        return [self._about_text("delta", "delta", text, logprobs)]
 
     def end(self, status: str) -> list[dict[str, Any]]:
         """All its text has come."""
         kind, text = self.item["type"], "".join(self._pieces)
         in_progress = {"status": "in_progress"}
-        self.item = ended(self.item, text, status)
+        self.item = ended(self.item, text, status, self._logprobs)
         if kind == "web_search_call":
             made = [{**self._about_item("added"), "item": {**self.item, **in_progress}}]
             made += self._status("in_progress")
         else:
-            made = [self._about_text("done", _TEXTS[kind][1], text)]
+            made = [self._about_text("done", _TEXTS[kind][1], text, self._logprobs)]
         if kind in PARTS:
-            made.append(self._about_part("done", text))
+            made.append(self._about_part("done", self.item["content"][0]))
         return made + (self._status(_WORKING[kind]) if kind in _WORKING and status == "completed" else [])
 
     def answer(self, message: Message) -> bool:
@@ -189,15 +200,15 @@ class _Open:
     def _about_item(self, what: str) -> dict[str, Any]:
         return {"type": f"response.output_item.{what}", "output_index": self.index, "item": self.item}
 
-    def _about_part(self, what: str, text: str) -> dict[str, Any]:
+    def _about_part(self, what: str, whole: Item) -> dict[str, Any]:
         place = {"item_id": self.item["id"], "output_index": self.index, "content_index": 0}
-        return {"type": f"response.content_part.{what}", **place, "part": part(self.item["type"], text)}
+        return {"type": f"response.content_part.{what}", **place, "part": whole}
 
-    def _about_text(self, what: str, name: str, text: str) -> dict[str, Any]:
+    def _about_text(self, what: str, name: str, text: str, logprobs: list[Entry]) -> dict[str, Any]:
         kind = self.item["type"]
         place = {"item_id": self.item["id"], "output_index": self.index}
         place |= {"content_index": 0} if kind in PARTS else {}
-        place |= {"logprobs": []} if kind == "message" else {}
+        place |= {"logprobs": [for_event(entry) for entry in logprobs]} if kind == "message" else {}
         return {"type": f"{_TEXTS[kind][0]}.{what}", **place, name: text}
 
     def _status(self, what: str) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ def write_request(conversation: Conversation | Iterable[Message], options: Optio
         "max_output_tokens": options.max_tokens,
         "temperature": options.temperature,
         "top_p": options.top_p,
+        "top_logprobs": options.top_logprobs,
         "stream": options.stream or None,
         "tool_choice": choice(options.tool_choice),
         "parallel_tool_calls": None if options.parallel_tool_calls else False,
