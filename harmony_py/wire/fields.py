@@ -125,6 +125,13 @@ def blaming_server() -> Iterator[None]:
         raise WireError(error.message, error.param, error.code, "invalid_response_error") from None
 
 
+def served_error(error: object) -> WireError:
+    """What a server says went wrong, in whatever form it says so."""
+    told = error if isinstance(error, dict) else {"message": error}
+    code, param = (str(told[name]) if told.get(name) is not None else None for name in ("code", "param"))
+    return WireError(f"The server says: {told.get('message')}", param, code)
+
+
 # -- words -------------------------------------------------------------------------------------------------
 
 

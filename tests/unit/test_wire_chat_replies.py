@@ -195,6 +195,17 @@ def test_chunks_without_index_and_with_names_repeated() -> None:
     assert reader.answer().finish_reason is None
 
 
+@pytest.mark.parametrize("error", [{"message": "Out of memory.", "code": 500}, "Out of memory."])
+def test_a_server_in_trouble_is_quoted(error: Any) -> None:
+    reader = ChunkReader()
+    reader.feed({"choices": [{"delta": {"content": "Hel"}}]})
+    for read in (read_completion, reader.feed):
+        with pytest.raises(WireError, match=r"The server says: Out of memory\.") as caught:
+            read({"error": error})
+        assert caught.value.kind == "invalid_response_error"
+    assert [m.text for m in reader.answer().messages] == ["Hel"]
+
+
 def test_a_server_that_answers_nonsense_is_blamed() -> None:
     with pytest.raises(WireError) as caught:
         read_completion({"choices": [{"message": {"content": 3}}]})

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from harmony_py.chat import Role
+from harmony_py.errors import WireError
 from harmony_py.format.header import Header
 from harmony_py.format.text import TextParser
 from harmony_py.wire import history
@@ -193,12 +196,22 @@ def test_a_stream_that_breaks_off_is_read_as_far_as_it_came() -> None:
     assert answer.status is None
 
 
+def test_a_server_in_trouble_is_quoted() -> None:
+    with pytest.raises(WireError, match=r"The server says: Out of memory\."):
+        EventReader().feed({"type": "error", "message": "Out of memory.", "code": None, "sequence_number": 0})
+
+
 def test_a_response_with_items_and_fields_of_a_servers_own() -> None:
     found = read_response(
         {
             "status": "completed",
             "output": [
                 {"type": "file_search_call", "id": "x"},
+                {
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "Hi.", "mood": "good"}],
+                },
                 {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}", "mood": "good"},
             ],
             "usage": {
@@ -208,7 +221,7 @@ def test_a_response_with_items_and_fields_of_a_servers_own() -> None:
             },
         }
     )
-    assert [m.recipient for m in found.messages] == ["functions.f"]
+    assert [(m.recipient, m.text) for m in found.messages] == [(None, "Hi."), ("functions.f", "{}")]
     assert found.usage == (1, 2, 1, 0)
 
 

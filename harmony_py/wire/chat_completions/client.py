@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harmony_py.wire.chat_completions.messages import REASONING_FIELDS, read_assistant
-from harmony_py.wire.fields import Fields, blaming_server, check_json, missing
+from harmony_py.wire.fields import Fields, blaming_server, check_json, missing, served_error
 from harmony_py.wire.history import Calls
 from harmony_py.wire.tools import NO_TOOLS
 from harmony_py.wire.usage import Usage
@@ -25,13 +25,13 @@ class Answer(NamedTuple):
 
 
 def read_completion(response: object, tools: ToolNames = NO_TOOLS, *, index: int = 0) -> Answer:
-    """The messages of one choice of a chat completion; `WireError` if it is none.
+    """The messages of one choice of a chat completion; `WireError` if it is none, or an error of the server's.
 
     Fields that only some servers send are left alone.
     """
     with blaming_server():
         check_json(response)
-        fields = Fields(response)
+        fields = _unless_error(response)
         for path, item in fields.array("choices"):
             choice = Fields(item, path)
             if choice.integer("index", 0, 2**31) in (index, None):
@@ -53,10 +53,10 @@ class ChunkReader:
         self._usage: Usage | None = None
 
     def feed(self, chunk: object) -> None:
-        """Take a chunk; `WireError` if it is none."""
+        """Take a chunk; `WireError` if it is none, or an error of the server's."""
         with blaming_server():
             check_json(chunk)
-            fields = Fields(chunk)
+            fields = _unless_error(chunk)
             self._usage = _usage(fields.object("usage")) or self._usage
             for path, item in fields.array("choices"):
                 choice = Fields(item, path)
@@ -96,6 +96,14 @@ class ChunkReader:
             whole = call["function"]
             whole["name"] = whole["name"] or function.text("name") or ""
             whole["arguments"] += function.text("arguments") or ""
+
+
+def _unless_error(value: object) -> Fields:
+    fields = Fields(value)
+    error = fields.take("error")
+    if error is not None:
+        raise served_error(error)
+    return fields
 
 
 def _messages(message: Fields, tools: ToolNames) -> list[Message]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harmony_py.wire.fields import Fields, blaming_server, check_json
+from harmony_py.wire.fields import Fields, blaming_server, check_json, served_error
 from harmony_py.wire.responses.items import read_items
 from harmony_py.wire.responses.output import ended
-from harmony_py.wire.responses.store import Past
 from harmony_py.wire.tools import NO_TOOLS
 from harmony_py.wire.usage import Usage
 
@@ -24,6 +23,8 @@ _READ: Final = {
     "mcp_call": ("server_label", "name", "arguments", "output", "error"),
 }
 """What of each item makes a message. Servers send more."""
+
+_READ_IN_PART: Final = ("type", "text", "refusal", "logs")
 
 _WITH_TEXT: Final = ("message", "reasoning", "function_call", "code_interpreter_call", "mcp_call")
 _DELTAS: Final = (
@@ -57,8 +58,8 @@ def read_response(response: object, tools: ToolNames = NO_TOOLS) -> Answer:
         check_json(response)
         fields = Fields(response)
         error = fields.object("error")
-        items = [_trimmed(Fields(item, path)) for path, item in fields.array("output")]
-        past = read_items([item for item in items if item], "output", tools, Past(), None)
+        items = [(path, _trimmed(Fields(item, path))) for path, item in fields.array("output")]
+        past = read_items([(path, item) for path, item in items if item], tools)
         status = fields.text("status")
         told = None if error is None else error.text("message") or ""
         return Answer(list(past.turns), status, told, _usage(fields.object("usage")))
@@ -74,11 +75,13 @@ class EventReader:
         self._whole: Any = None
 
     def feed(self, event: object) -> None:
-        """Take an event; `WireError` if it is none."""
+        """Take an event; `WireError` if it is none, or an error of the server's."""
         with blaming_server():
             check_json(event)
             fields = Fields(event)
             kind = fields.needed_text("type")
+            if kind == "error":
+                raise served_error(event)
             if kind in _TERMINAL:
                 self._whole = fields.need("response")
             elif kind in ("response.output_item.added", "response.output_item.done"):
@@ -109,8 +112,20 @@ def _trimmed(item: Fields) -> dict[str, Any] | None:
     if kind not in _READ:
         return None
     found = {name: item.take(name) for name in _READ[kind]}
-    kept = {name: value for name, value in found.items() if value is not None}
-    return {"type": kind, **kept}
+    return {
+        "type": kind,
+        **{name: _trimmed_parts(value) for name, value in found.items() if value is not None},
+    }
+
+
+def _trimmed_parts(value: Any) -> Any:
+    """The parts of a content or a summary, without the fields that are not read."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {name: part[name] for name in _READ_IN_PART if name in part} if isinstance(part, dict) else part
+        for part in value
+    ]
 
 
 def _usage(usage: Fields | None) -> Usage | None:

@@ -10,11 +10,11 @@ from harmony_py.format.retention import ANALYSIS
 from harmony_py.wire.fields import Fields, checked_word, invalid, one_of, unsupported, wrong_type
 from harmony_py.wire.history import Calls, answer, call, preamble, result, said, thought
 from harmony_py.wire.opening import instruction
-from harmony_py.wire.responses.store import Past
+from harmony_py.wire.responses.store import NOTHING_SAID, Past
 from harmony_py.wire.tools import BROWSER, PYTHON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from harmony_py.chat import Message
     from harmony_py.wire.responses.store import Store
@@ -26,15 +26,16 @@ _CODE: Final = "code"
 """The content type of calls that the models make while they think."""
 
 
-def read_items(value: Any, path: str, names: ToolNames, earlier: Past, store: Store | None) -> Past:
-    """What was said once `input`, which goes on from `earlier`, is said too."""
-    if isinstance(value, str):
-        return Past((*earlier.turns, said(Role.USER, value)), earlier.calls)
-    if not isinstance(value, list):
-        raise wrong_type(path, "a string or an array", value)
+def read_items(
+    items: Iterable[tuple[str, Any]],
+    names: ToolNames,
+    earlier: Past = NOTHING_SAID,
+    store: Store | None = None,
+) -> Past:
+    """What was said once these items, each with its path, are said too."""
     calls = Calls(names, earlier.calls)
     reader = _Reader(calls, store)
-    given = [message for i, item in enumerate(value) for message in reader.read(item, f"{path}[{i}]")]
+    given = [message for path, item in items for message in reader.read(item, path)]
     return Past((*earlier.turns, *given), calls.recipients)
 
 

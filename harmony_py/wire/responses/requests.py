@@ -10,7 +10,7 @@ from harmony_py.wire.opening import EFFORTS, opened, system_message
 from harmony_py.wire.options import Options, read_format, read_kept, read_limit, read_sampling
 from harmony_py.wire.responses.echo import echo
 from harmony_py.wire.responses.items import read_items
-from harmony_py.wire.responses.store import Past
+from harmony_py.wire.responses.store import NOTHING_SAID, Past
 from harmony_py.wire.responses.tools import read_tools
 from harmony_py.wire.tools import KNOWN_NAMESPACES, ToolNames, read_choice
 
@@ -76,7 +76,7 @@ def read_request(
     )
     options = _options(fields, tools.functions, names, allow)
     previous, instructions = fields.text("previous_response_id"), fields.text("instructions")
-    past = read_items(fields.need("input"), "input", names, _earlier(previous, store), store)
+    past = read_items(_input(fields), names, _earlier(previous, store), store)
     if not past.turns:
         raise invalid("input", "expected at least one item")
     keep = fields.flag("store")
@@ -89,9 +89,19 @@ def read_request(
     return ResponsesRequest(conversation, options, past, {**echo(options), **said}, keep is not False)
 
 
+def _input(fields: Fields) -> list[tuple[str, Any]]:
+    """The items of the input. A string is what the user says."""
+    value = fields.need("input")
+    if isinstance(value, str):
+        return [("input", {"role": "user", "content": value})]
+    if not isinstance(value, list):
+        raise wrong_type("input", "a string or an array", value)
+    return [(f"input[{i}]", item) for i, item in enumerate(value)]
+
+
 def _earlier(response_id: str | None, store: Store | None) -> Past:
     if response_id is None:
-        return Past()
+        return NOTHING_SAID
     found = store.past(response_id) if store else None
     if found is None:
         message = f"Previous response with id '{response_id[:80]}' not found."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +28,9 @@ class Past(NamedTuple):
             if item["type"] == "function_call"
         }
         return Past((*self.turns, *messages), {**self.calls, **made})
+
+
+NOTHING_SAID: Final = Past()
 
 
 class Store(Protocol):
