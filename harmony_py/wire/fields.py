@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from harmony_py.errors import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _DEEPEST: Final = 100
 """Levels of objects and arrays in a request; the renderer itself gives up a little later."""
+
+_LONGEST_QUOTE: Final = 80
 
 _WORD: Final = re.compile(r"[^\s<\x00-\x1f\x7f-\x9f]+")
 _FUNCTION_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -35,39 +37,46 @@ def check_json(value: object) -> None:
 
     After this, whatever comes out of `value` can be rendered. It looks at everything once.
     """
-    stack: list[tuple[str, object, int]] = [("", value, 0)]
+    stack: list[tuple[_Place | None, object, int]] = [(None, value, 0)]
     while stack:
-        path, item, depth = stack.pop()
+        place, item, depth = stack.pop()
         if isinstance(item, str):
-            _check_text(item, path)
+            _check_text(item, place)
         elif isinstance(item, dict | list):
             if depth == _DEEPEST:
-                raise WireError(
-                    f"Invalid value for '{path}': nested deeper than {_DEEPEST} levels.",
-                    path,
-                    "invalid_value",
-                )
-            stack += [(place, inner, depth + 1) for place, inner in _members(item, path)]
+                raise invalid(_path(place), f"nested deeper than {_DEEPEST} levels")
+            stack += [((place, key), inner, depth + 1) for key, inner in _members(item, place)]
         elif not (item is None or isinstance(item, bool) or _is_number(item)):
-            raise wrong_type(path, "JSON", item)
+            raise wrong_type(_path(place), "JSON", item)
 
 
-def _members(item: dict[Any, Any] | list[Any], path: str) -> list[tuple[str, object]]:
+_Place: TypeAlias = "tuple[_Place | None, str | int]"
+"""Where in a request something stands. Spelled out only for errors: keys may be long, and stand above much."""
+
+
+def _members(item: dict[Any, Any] | list[Any], place: _Place | None) -> Iterable[tuple[str | int, object]]:
     if isinstance(item, list):
-        return [(f"{path}[{i}]", inner) for i, inner in enumerate(item)]
+        return enumerate(item)
     for key in item:
         if not isinstance(key, str):
-            raise wrong_type(path, "an object whose keys are strings", item)
-        _check_text(key, path)
-    return [(join(path, key), inner) for key, inner in item.items()]
+            raise wrong_type(_path(place), "an object whose keys are strings", item)
+        _check_text(key, place)
+    return item.items()
 
 
-def _check_text(text: str, path: str) -> None:
+def _check_text(text: str, place: _Place | None) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        problem = "it holds a lone surrogate, which no encoding can express"
-        raise WireError(f"Invalid value for '{printable(path)}': {problem}.", printable(path)) from None
+        raise invalid(_path(place), "it holds a lone surrogate, which no encoding can express") from None
+
+
+def _path(place: _Place | None) -> str:
+    steps: list[str] = []
+    while place is not None:
+        place, key = place
+        steps.append(f"[{key}]" if isinstance(key, int) else f".{shortened(key)}")
+    return "".join(reversed(steps)).removeprefix(".")
 
 
 def _is_number(item: object) -> bool:
@@ -81,9 +90,9 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def printable(text: str) -> str:
-    """`text` for a message, where a client's field name may be anything."""
-    return text.encode(errors="backslashreplace").decode()
+def shortened(text: str) -> str:
+    """What a client wrote, for a message: not all of it, if it is long."""
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
 
 
 # -- errors ------------------------------------------------------------------------------------------------
@@ -102,7 +111,7 @@ def missing(path: str) -> WireError:
 
 
 def invalid(path: str, problem: str) -> WireError:
-    return WireError(f"Invalid value for '{path}': {problem}.", path, "invalid_value")
+    return WireError(f"Invalid value for '{path}': {problem}.", path or None, "invalid_value")
 
 
 def unsupported(path: str, problem: str) -> WireError:
@@ -112,8 +121,9 @@ def unsupported(path: str, problem: str) -> WireError:
 
 def one_of(path: str, value: str, allowed: tuple[str, ...]) -> WireError:
     listed = ", ".join(f"'{each}'" for each in allowed)
-    shown = printable(value[:80])
-    return WireError(f"Invalid value: '{shown}'. Supported values are: {listed}.", path, "invalid_value")
+    return WireError(
+        f"Invalid value: '{shortened(value)}'. Supported values are: {listed}.", path, "invalid_value"
+    )
 
 
 @contextmanager
@@ -266,5 +276,5 @@ class Fields:
     def close(self) -> None:
         """Refuse fields that nobody took: the API knows no such field."""
         for name in self.rest():
-            path = printable(self.at(name))
+            path = self.at(shortened(name))
             raise WireError(f"Unknown parameter: '{path}'.", path, "unknown_parameter")

@@ -8,7 +8,7 @@ from harmony_py.chat import Author, Message, Role
 from harmony_py.format.grammar import SPELLED
 from harmony_py.format.retention import ANALYSIS, FINAL
 from harmony_py.tokenizer.special import CONSTRAIN
-from harmony_py.wire.fields import invalid
+from harmony_py.wire.fields import invalid, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Calls:
 
     def answered(self, call_id: str, text: str, path: str) -> Message:
         if call_id not in self.recipients:
-            raise invalid(path, f"no call before it has the id '{call_id[:80]}'")
+            raise invalid(path, f"no call before it has the id '{shortened(call_id)}'")
         return result(self.recipients[call_id], text)
 
 

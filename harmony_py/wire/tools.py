@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from harmony_py.chat import ToolDescription, ToolNamespaceConfig
 from harmony_py.chat.content import FUNCTIONS
 from harmony_py.format.header import BUILT_IN_TOOLS
-from harmony_py.wire.fields import Fields, invalid, missing, one_of, printable, unsupported, wrong_type
+from harmony_py.wire.fields import Fields, invalid, missing, one_of, shortened, unsupported, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,5 +177,5 @@ def _reference(kind: str, fields: Fields, names: ToolNames, nested: bool) -> str
         known = full in names.builtin
     fields.close()
     if not known:
-        raise invalid(fields.path, f"the tool '{printable(name)}' is not among the tools")
+        raise invalid(fields.path, f"the tool '{shortened(name)}' is not among the tools")
     return full

@@ -186,7 +186,7 @@ MISTAKES = [
     (request({"role": "user"}), "messages[0].content", "missing_required_parameter"),
     (request({"role": "user", "content": 1}), "messages[0].content", "invalid_type"),
     (request({"role": "user", "content": [_IMAGE]}), "messages[0].content[0].type", "unsupported_value"),
-    (request({"role": "user", "content": "a\ud800"}), "messages[0].content", None),
+    (request({"role": "user", "content": "a\ud800"}), "messages[0].content", "invalid_value"),
     (request({**ASKED, "foo": 1}), "messages[0].foo", "unknown_parameter"),
     (request({**ASKED, "name": "a<|channel|>"}), "messages[0].name", "invalid_value"),
     (request({"role": "assistant"}), "messages[0].content", "missing_required_parameter"),
@@ -256,6 +256,13 @@ def test_a_request_nested_without_end_is_refused() -> None:
         read_request(request(response_format=schema))
     while schema:  # taking it apart here, where no recursion does it
         schema = schema["a"]
+
+
+def test_a_long_name_above_many_values_costs_no_more_than_it_is_long() -> None:
+    wrong = request(response_format={"x" * 1_000_000: list(range(100_000))})
+    with pytest.raises(WireError) as caught:
+        read_request(wrong)
+    assert len(str(caught.value)) < 200
 
 
 def test_built_in_tools_must_be_offered() -> None:

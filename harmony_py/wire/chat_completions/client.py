@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
 
 def read_completion(response: object, tools: ToolNames = NO_TOOLS, *, index: int = 0) -> Answer:
-    """The messages of one choice of a chat completion; `WireError` if it is none, or an error of the server's.
+    """The messages of one choice of a chat completion; `WireError` if it is none, or a server's error.
 
     Fields that only some servers send are left alone.
     """

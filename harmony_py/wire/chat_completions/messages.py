@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
-from harmony_py.wire.fields import Fields, checked_word, invalid, missing, one_of, unsupported, wrong_type
+from harmony_py.wire.fields import (
+    Fields,
+    checked_word,
+    invalid,
+    missing,
+    one_of,
+    shortened,
+    unsupported,
+    wrong_type,
+)
 from harmony_py.wire.history import Calls, answer, preamble, result, said, thought
 from harmony_py.wire.opening import instruction
 
@@ -144,7 +153,7 @@ def _content(fields: Fields) -> str | None:
 def _part(part: Fields) -> str:
     kind = part.needed_text("type")
     if kind not in ("text", "refusal"):
-        raise unsupported(part.at("type"), f"'{kind[:80]}' is no text, and these models read text only")
+        raise unsupported(part.at("type"), f"'{shortened(kind)}' is no text, and these models read text only")
     text = part.needed_text(kind)
     part.take("prompt_cache_breakpoint")
     part.close()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.wire.chat_completions.messages import read_messages
-from harmony_py.wire.fields import Fields, check_json, invalid, one_of, unsupported, wrong_type
+from harmony_py.wire.fields import Fields, check_json, invalid, one_of, shortened, unsupported, wrong_type
 from harmony_py.wire.opening import EFFORTS, opened, system_message
 from harmony_py.wire.options import (
     Options,
@@ -89,7 +89,7 @@ def _functions(fields: Fields) -> list[Function]:
         tool = Fields(item, path)
         kind = tool.needed_text("type")
         if kind != "function":
-            raise unsupported(tool.at("type"), f"'{kind[:80]}'; this API takes functions")
+            raise unsupported(tool.at("type"), f"'{shortened(kind)}'; this API takes functions")
         found.append(_function(tool.needed_object("function")))
         tool.close()
     found += [_function(Fields(item, path)) for path, item in fields.array("functions")]
@@ -158,7 +158,7 @@ def _logit_bias(fields: Fields) -> dict[int, float] | None:
     found = {}
     for token in biases.names():
         if not _TOKEN_ID.fullmatch(token):
-            raise invalid("logit_bias", f"'{token[:80]}' is no token id")
+            raise invalid("logit_bias", f"'{shortened(token)}' is no token id")
         if (bias := biases.number(token, -100, 100)) is not None:
             found[int(token)] = bias
     return found

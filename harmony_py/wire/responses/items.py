@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
 from harmony_py.format.retention import ANALYSIS
-from harmony_py.wire.fields import Fields, checked_word, invalid, one_of, unsupported, wrong_type
+from harmony_py.wire.fields import Fields, checked_word, invalid, one_of, shortened, unsupported, wrong_type
 from harmony_py.wire.history import Calls, answer, call, preamble, result, said, thought
 from harmony_py.wire.opening import instruction
 from harmony_py.wire.responses.store import NOTHING_SAID, Past
@@ -64,7 +64,7 @@ class _Reader:
             kind = fields.needed_text("type")
         if kind not in self._by_type:
             raise unsupported(
-                fields.at("type"), f"items of the type '{kind[:80]}' cannot be told to these models"
+                fields.at("type"), f"items of the type '{shortened(kind)}' cannot be told to these models"
             )
         messages = self._by_type[kind](fields)
         for ignored in ("id", "status"):
@@ -77,7 +77,7 @@ class _Reader:
         fields.close()
         found = self._store.item(item_id) if self._store else None
         if found is None:
-            raise invalid(fields.at("id"), f"there is no item with the id '{item_id[:80]}'")
+            raise invalid(fields.at("id"), f"there is no item with the id '{shortened(item_id)}'")
         return Fields(found, fields.path)
 
     def _function_call(self, fields: Fields) -> list[Message]:
@@ -119,7 +119,7 @@ def _text(fields: Fields, name: str) -> str:
 def _part(part: Fields) -> str:
     kind = part.needed_text("type")
     if kind not in _TEXTS:
-        raise unsupported(part.at("type"), f"'{kind[:80]}' is no text, and these models read text only")
+        raise unsupported(part.at("type"), f"'{shortened(kind)}' is no text, and these models read text only")
     text = part.needed_text(_TEXTS[kind])
     for ignored in ("annotations", "logprobs", "prompt_cache_breakpoint"):
         part.take(ignored)

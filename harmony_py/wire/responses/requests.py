@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.errors import WireError
-from harmony_py.wire.fields import Fields, check_json, invalid, unsupported, wrong_type
+from harmony_py.wire.fields import Fields, check_json, invalid, shortened, unsupported, wrong_type
 from harmony_py.wire.opening import EFFORTS, opened, system_message
 from harmony_py.wire.options import Options, read_format, read_kept, read_limit, read_sampling
 from harmony_py.wire.responses.echo import echo
@@ -104,7 +104,7 @@ def _earlier(response_id: str | None, store: Store | None) -> Past:
         return NOTHING_SAID
     found = store.past(response_id) if store else None
     if found is None:
-        message = f"Previous response with id '{response_id[:80]}' not found."
+        message = f"Previous response with id '{shortened(response_id)}' not found."
         raise WireError(message, "previous_response_id", "previous_response_not_found")
     return found
 

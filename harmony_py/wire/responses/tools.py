@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harmony_py.wire.fields import Fields, invalid, unsupported
+from harmony_py.wire.fields import Fields, invalid, shortened, unsupported
 from harmony_py.wire.tools import (
     BROWSER,
     BUILT_IN_TYPES,
@@ -39,7 +39,7 @@ def read_tools(items: list[tuple[str, Any]], builtin: Mapping[str, ToolNamespace
         elif kind in BUILT_IN_TYPES:
             _add_builtin(kind, fields, tools, builtin)
         else:
-            raise unsupported(fields.at("type"), f"the tool '{kind[:80]}' is not offered here")
+            raise unsupported(fields.at("type"), f"the tool '{shortened(kind)}' is not offered here")
         fields.close()
     refuse_namesakes(tools.functions, "tools")
     return tools
@@ -78,7 +78,7 @@ def _add_builtin(kind: str, fields: Fields, tools: Tools, builtin: Mapping[str, 
 def _add_server(fields: Fields, tools: Tools, builtin: Mapping[str, ToolNamespaceConfig]) -> None:
     """An MCP server that our server is connected to. It is called without asking: say so, or be refused."""
     label = fields.needed_text("server_label")
-    namespace = read_namespace(f"mcp {label[:80]}", fields.at("server_label"), label, builtin)
+    namespace = read_namespace(f"mcp {shortened(label)}", fields.at("server_label"), label, builtin)
     if fields.take("require_approval") != "never":
         raise unsupported(fields.at("require_approval"), "only 'never' is: nobody is asked here")
     allowed = fields.take("allowed_tools")
