@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from harmony_py import SystemContent, load_harmony_encoding
 from harmony_py.errors import WireError
+from harmony_py.wire import Usage
 from harmony_py.wire.chat_completions import ChatStream, Reply, read_request
 from harmony_py.wire.ids import random_id
-from harmony_py.wire.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -51,7 +51,7 @@ def check_json(value: object) -> None:
 
 
 _Place: TypeAlias = "tuple[_Place | None, str | int]"
-"""Where in a request something stands. Spelled out only for errors: keys may be long, and stand above much."""
+"""Where something stands. Spelled out only for errors: a name may be long, and stand above many things."""
 
 
 def _members(item: dict[Any, Any] | list[Any], place: _Place | None) -> Iterable[tuple[str | int, object]]:
