@@ -9,6 +9,7 @@ import pytest
 from harmony_py.chat import Role
 from harmony_py.errors import WireError
 from harmony_py.format.header import Header
+from harmony_py.wire import history
 from harmony_py.wire.chat_completions import (
     ChatStream,
     ChunkReader,
@@ -149,6 +150,25 @@ def test_several_choices_share_a_stream_and_the_last_tells_the_usage() -> None:
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
     assert found["usage"]["completion_tokens"] == 12
     assert found["usage"]["prompt_tokens"] == 5
+
+
+def test_a_choice_of_several_turns_is_one_message() -> None:
+    first = "<|channel|>analysis to=browser.search code<|message|>{}<|call|>"
+    second = "<|channel|>analysis<|message|>Found.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+    stream = ChatStream(reply())
+    chunks = []
+    for text in (first, second):
+        events, end = parsed_events([ids(text)], TOOLS.full())
+        chunks += [*stream.feed(events[0]), *stream.feed(end)]
+    found = accumulated([*chunks, *stream.finish()])["choices"][0]
+    messages = [
+        *parsed(ids(first)).messages,
+        history.result("browser.search", "page"),
+        *parsed(ids(second)).messages,
+    ]
+    [whole] = completion(reply(), [Turn(messages)])["choices"]
+    assert found["message"]["content"] == whole["message"]["content"] == "Yes."
+    assert found["message"]["reasoning"] == whole["message"]["reasoning"] == "Found."
 
 
 # -- answers of other servers --------------------------------------------------------------------------------
