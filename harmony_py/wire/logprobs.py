@@ -36,7 +36,7 @@ class Held:
             self._entries.append(entry)
 
     def drop(self) -> None:
-        """A message begins or ends: what is held belongs to a header, or to no text."""
+        """A message begins: what is held belongs to its header, or to no text."""
         self._entries = []
 
     def take(self) -> list[Entry]:

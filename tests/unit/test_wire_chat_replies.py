@@ -152,9 +152,59 @@ def test_several_choices_share_a_stream_and_the_last_tells_the_usage() -> None:
     assert found["usage"]["prompt_tokens"] == 5
 
 
+def test_messages_that_share_a_field_stand_apart_in_streams_too() -> None:
+    spoken = (
+        "<|channel|>analysis<|message|>One.<|end|><|start|>assistant<|channel|>analysis<|message|>Two.<|end|>"
+        "<|start|>assistant<|channel|>commentary<|message|>Three.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>Four.<|return|>"
+    )
+    stream = ChatStream(reply())
+    fed, end = parsed_events([[token] for token in ids(spoken)])
+    chunks = [chunk for events in fed for chunk in stream.feed(events)]
+    found = accumulated([*chunks, *stream.finish(end)])["choices"][0]["message"]
+    assert (found["reasoning"], found["content"]) == ("One.\n\nTwo.", "Three.\n\nFour.")
+    whole = choice(spoken)["message"]
+    assert (whole["reasoning"], whole["content"]) == (found["reasoning"], found["content"])
+
+
+def test_reasoning_tokens_are_those_of_the_thoughts_text() -> None:
+    spoken = (
+        "<|channel|>analysis<|message|>One two.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+    )
+    usage = Usage.of(7, parsed(ids(spoken)), cached=2)
+    assert usage == (7, len(ids(spoken)), len(ids("One two.")), 2)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "name"),
+    [
+        ("functions.f", "f"),
+        ("functions.unknown", "unknown"),
+        ("functions.python", "functions.python"),
+        ("functions.a.b", "functions.a.b"),
+        ("functions.", "functions."),
+        ("container.exec", "container.exec"),
+        ("python", "python"),
+    ],
+)
+def test_a_tools_name_leads_back_to_it(recipient: str, name: str) -> None:
+    assert TOOLS.to_client(recipient) == name
+    assert TOOLS.to_model(name) == recipient
+
+
+def test_a_declared_function_may_be_called_like_a_built_in_tool() -> None:
+    tools = ToolNames(frozenset({"python"}))
+    assert tools.to_client("functions.python") == "python"
+    assert tools.to_model("python") == "functions.python"
+
+
 def test_a_choice_of_several_turns_is_one_message() -> None:
     first = "<|channel|>analysis to=browser.search code<|message|>{}<|call|>"
-    second = "<|channel|>analysis<|message|>Found.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+    second = (
+        "<|channel|>analysis<|message|>Found.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+    )
     stream = ChatStream(reply())
     chunks = []
     for text in (first, second):

@@ -8,7 +8,9 @@ import pytest
 
 from harmony_py import Role, SystemContent, ToolNamespaceConfig, load_harmony_encoding
 from harmony_py.errors import WireError
-from harmony_py.wire.chat_completions import read_request
+from harmony_py.wire import history
+from harmony_py.wire.chat_completions import read_request, write_request
+from harmony_py.wire.options import Options
 from harmony_py.wire.tools import ToolChoice
 
 WEATHER = {
@@ -256,6 +258,28 @@ def test_a_request_nested_without_end_is_refused() -> None:
         read_request(request(response_format=schema))
     while schema:  # taking it apart here, where no recursion does it
         schema = schema["a"]
+
+
+def test_a_schema_may_be_nested_but_not_too_deep() -> None:
+    def nested(levels: int) -> dict[str, Any]:
+        schema: dict[str, Any] = {}
+        for _ in range(levels):
+            schema = {"items": schema}
+        tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+        return request(tools=[tool])
+
+    # Above the schema stand the request, its tools, the tool and the function.
+    conversation = read_request(nested(95)).conversation
+    assert load_harmony_encoding().render_conversation(conversation)
+    with pytest.raises(WireError, match="nested deeper than 100 levels"):
+        read_request(nested(96))
+
+
+def test_an_answer_and_a_call_after_it_are_two_messages() -> None:
+    conversation = [history.answer("Done."), history.preamble("More."), history.call("functions.f", "{}")]
+    written = write_request(conversation, Options(model="m"))["messages"]
+    assert [message["content"] for message in written] == ["Done.", "More."]
+    assert read_request({"model": "m", "messages": written}).conversation.messages[1:] == conversation
 
 
 def test_a_long_name_above_many_values_costs_no_more_than_it_is_long() -> None:

@@ -150,6 +150,22 @@ def test_an_mcp_call_and_its_output() -> None:
     ]
 
 
+def test_two_calls_of_one_tool_have_each_its_result() -> None:
+    call = "<|channel|>commentary to=files.read<|message|>{}<|call|>"
+    events = events_of(
+        f"{call}<|start|>assistant{call}",
+        history.result("files.read", "one"),
+        history.result("files.read", "two"),
+    )
+    steps = [
+        Turn.of(parsed(ids(f"{call}<|start|>assistant{call}"))),
+        history.result("files.read", "one"),
+        history.result("files.read", "two"),
+    ]
+    assert [item["output"] for item in events[-1]["response"]["output"]] == ["one", "two"]
+    assert [item["output"] for item in response(reply(), steps)["output"]] == ["one", "two"]
+
+
 def test_a_result_that_nothing_waits_for_says_nothing() -> None:
     stream = ResponseStream(reply())
     stream.feed([])

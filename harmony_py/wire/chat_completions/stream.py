@@ -115,7 +115,6 @@ class ChatStream:
 
     def _closed(self) -> None:
         self._kind, self._fields = None, ()
-        self._held.drop()
 
     # -- chunks --------------------------------------------------------------------------------------------
 

@@ -127,7 +127,6 @@ class ResponseStream:
 
     def _closed(self, status: str) -> list[dict[str, Any]]:
         """End the open message. A call that the server answers is not done with that."""
-        self._held.drop()
         closed, self._open = self._open, None
         if closed is None:
             return []
