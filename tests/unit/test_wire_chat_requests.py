@@ -276,9 +276,9 @@ def test_a_schema_may_be_nested_but_not_too_deep() -> None:
 
 
 def test_an_answer_and_a_call_after_it_are_two_messages() -> None:
-    conversation = [history.answer("Done."), history.preamble("More."), history.call("functions.f", "{}")]
+    conversation = [history.answer("Done."), history.call("functions.f", "{}")]
     written = write_request(conversation, Options(model="m"))["messages"]
-    assert [message["content"] for message in written] == ["Done.", "More."]
+    assert [message["content"] for message in written] == ["Done.", None]
     assert read_request({"model": "m", "messages": written}).conversation.messages[1:] == conversation
 
 
