@@ -64,6 +64,32 @@ class ParseError(HarmonyError):
         )
 
 
+class WireError(HarmonyError):
+    """JSON that an OpenAI API does not take: which field, what is wrong with it, in the API's own shape."""
+
+    def __init__(
+        self,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        super().__init__(message, param, code, kind)
+        self.message = message
+        self.param = param
+        """The path of the field, as in `messages[2].content`."""
+        self.code = code
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body of the API's own answer to such a request."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
 class ArgumentsError(HarmonyError):
     """A tool call's content is no JSON object: what is wrong with it, and where."""
 
