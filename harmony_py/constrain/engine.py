@@ -88,8 +88,7 @@ def _problem(body: JsonText | RegexText) -> str | None:
     if alone.is_error():
         return reason(alone)
     alone.consume_token(MESSAGE)
-    mask = alone.compute_bitmask()
-    if alone.is_error() or bits.has(mask, END_OF_TEXT):
+    if bits.has(alone.compute_bitmask(), END_OF_TEXT) or alone.is_error():
         return "nothing fits it"
     return None
 

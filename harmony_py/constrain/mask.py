@@ -70,7 +70,7 @@ class Mask:
         """The tokens that may come next: a bit for each id, as 32-bit words; see `constrain.bits`."""
         self._raise()
         if self._allowed is None:
-            mask = self._matcher.compute_bitmask()
+            mask = self._matcher.compute_bitmask()[: bits.LENGTH]  # the engine's has a word to spare
             if self._matcher.is_error():
                 self._fail(engine.reason(self._matcher))
             self._allowed = self._within_budget(mask)

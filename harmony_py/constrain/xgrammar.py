@@ -47,8 +47,9 @@ def _format(shape: Shape) -> dict[str, Any]:
             return {"type": "regex", "pattern": pattern}
         case Rule(_, part):
             return _format(part)
-        case Repeat(part, most):
-            return {"type": "repeat", "min": 0, "max": most, "content": _format(part)}
+        case Repeat(part):
+            # Counted, `any_tokens` takes every token there is (xgrammar 0.2.8): so nothing is counted.
+            return {"type": "star", "content": _format(part)}
         case Seq(()):
             return {"type": "const_string", "value": ""}
         case Seq(parts):
