@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
@@ -13,6 +12,9 @@ from harmony_py import Tokenizer, parse
 from harmony_py.chat import Message, ToolDescription, ToolNamespaceConfig
 from harmony_py.constrain import JsonSchema, Mask, Named, Regex, Text, TurnSpec
 from harmony_py.tokenizer.special import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START
+
+if TYPE_CHECKING:
+    import random
 
 tokenizer = Tokenizer.o200k_harmony()
 
@@ -79,7 +81,11 @@ def argument_schemas(spec: TurnSpec) -> dict[str, Any]:
     """What may be passed to each function."""
     schemas: dict[str, Any] = {}
     for tool in [*spec.tools, *([ToolNamespaceConfig.browser()] if "browser" in spec.builtin_tools else [])]:
-        named = [("functions", tool)] if isinstance(tool, ToolDescription) else [(tool.name, t) for t in tool.tools]
+        named = (
+            [("functions", tool)]
+            if isinstance(tool, ToolDescription)
+            else [(tool.name, t) for t in tool.tools]
+        )
         schemas |= {
             f"{space}.{each.name}": {"maxProperties": 0} if each.parameters is None else each.parameters
             for space, each in named
@@ -141,15 +147,18 @@ def check_answer(spec: TurnSpec, answer: Message) -> None:
 
 CONTROLS = (RETURN, CALL, END, MESSAGE, CHANNEL, START, CONSTRAIN)
 BYTES = [tokenizer.encode_single_token(bytes([byte])) for byte in range(256)]
+_TEXTS = [
+    "assistant analysis final commentary json code yes no/12. the\n\n 東京 🚀 <|end|> <|call|>",
+    "to=functions.weather to=functions.wea to=functions.now to=notes.add-tree to=notes.open_1",
+    "to=python to=browser.search",
+    '{"city": "Łódź", "days": 3, "at": [1.5, -2e3]} {"name":"ab","children":[{"name":"c"}]} "id" "query"',
+]
 WORDS = sorted(
     {
         token
-        for text in (
-            "assistant analysis final commentary to=functions.weather to=functions.wea to=functions.now json code "
-            'to=notes.add-tree to=notes.open_1 to=python to=browser.search {"city": "Łódź", "days": 3, "at": [1.5, '
-            '-2e3]} {"name":"ab","children":[{"name":"c"}]} "id" "query" yes no/12. <|end|> <|call|> the\n\n 東京 🚀'
-        ).split(" ")
-        for form in (text, f" {text}")
+        for text in _TEXTS
+        for word in text.split(" ")
+        for form in (word, f" {word}")
         for token in tokenizer.encode_ordinary(form)
     }
 )
@@ -157,7 +166,7 @@ POOL = [*CONTROLS, *BYTES, *WORDS]
 """Few enough tokens to be asked one by one; every turn can be written with them."""
 
 # What ends strings, objects, arrays; what they need before that; then anything else, longest first.
-_CLOSING = [BYTES[byte] for byte in b'"}],:0tfn.-{[']
+_CLOSING = [BYTES[byte] for byte in b'"@ZSD}],:0tfn.-{[']
 _REST = sorted({*BYTES, *WORDS}, key=lambda token: -len(tokenizer.decode_single_token_bytes(token)))
 _TO_THE_END = [*CONTROLS, *_CLOSING, *_REST]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from harmony_py.constrain import bits
 from harmony_py.constrain.lark import lark
-from harmony_py.constrain.schema import dictionaries
 from harmony_py.constrain.shape import JsonText, RegexText, Token, seq
+from harmony_py.constrain.walk import subschemas
 from harmony_py.errors import ConstraintError
 from harmony_py.tokenizer import Tokenizer, vocab
 from harmony_py.tokenizer.special import END, END_OF_TEXT, MESSAGE, N_VOCAB, SPECIAL_TOKENS, START_OF_TEXT
@@ -95,7 +95,7 @@ def _problem(body: JsonText | RegexText) -> str | None:
 
 def _culprit(schema: str, problem: str) -> str:
     """The place of the innermost part that has the same problem all by itself."""
-    suspects = list(dictionaries(json.loads(schema), ""))[1 : MOST_SUSPECTS + 1]
+    suspects = list(subschemas(json.loads(schema), ""))[1 : MOST_SUSPECTS + 1]
     guilty = [place for part, place in suspects if _problem(JsonText(json.dumps(part))) == problem]
     return max(guilty, key=len, default="")
 

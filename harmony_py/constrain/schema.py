@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from harmony_py.constrain.inhabited import Inhabited
+from harmony_py.constrain.endless import without_endless_parts
+from harmony_py.constrain.walk import members, subschemas
 from harmony_py.errors import ConstraintError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 LONGEST: Final = 262_144
 """Characters of a schema."""
@@ -54,10 +55,11 @@ def schema_text(schema: Mapping[str, Any] | bool, where: str) -> str:
         )
         raise ConstraintError(reason, where)
     _measure(schema, where)
-    if not Inhabited(schema, where)():
-        raise ConstraintError("nothing that ever ends fits this schema", where)
+    for part, place in subschemas(schema, where):
+        _refuse_broken_promises(part, place)
+    schema = without_endless_parts(schema, where)
     settings: dict[str, Any] = {"whitespace_pattern": WHITESPACE}
-    if _names_are_safe(schema, where):
+    if _names_are_safe(schema):
         settings["json_allow_general_unicode_escapes"] = True
     else:
         settings["json_allowed_escapes"] = 'nrbtf\\"'
@@ -68,7 +70,7 @@ def _measure(schema: dict[str, Any], where: str) -> None:
     """Depth first: only what is not too deep can be written down."""
     level: list[tuple[Any, str]] = [(schema, where)]
     for _ in range(DEEPEST):
-        level = [inner for value, place in level for inner in _members(value, place)]
+        level = [inner for value, place in level for inner in members(value, place)]
         if len(level) > LONGEST:
             raise ConstraintError(f"the schema is longer than {LONGEST:,} characters", where)
         if not level:
@@ -84,44 +86,35 @@ def _measure(schema: dict[str, Any], where: str) -> None:
         raise ConstraintError(f"the schema has {length:,} characters, and {LONGEST:,} are the most", where)
 
 
-def _members(value: Any, place: str) -> Iterator[tuple[Any, str]]:
-    """The containers in a container, each with its place."""
-    pairs = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, (list, tuple))
-        else ()
-    )
-    for key, inner in pairs:
-        if isinstance(inner, (dict, list, tuple)):
-            yield inner, f"{place}/{key}"
-
-
-def dictionaries(value: Any, place: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every object in a JSON value, outermost first, with its place."""
-    waiting = [(value, place)]
-    for inner, at in waiting:
-        if isinstance(inner, dict):
-            yield inner, at
-        waiting += _members(inner, at)
-
-
-def _names_are_safe(schema: dict[str, Any], where: str) -> bool:
+def _names_are_safe(schema: dict[str, Any]) -> bool:
     r"""Whether no name of a property could come as an additional one, in disguise, and escape its own schema.
 
     The engine tells names apart by how they are written, and `"\u0061"` is another way to write `"a"`.
-    `ConstraintError` where repeated names would count as many.
     """
-    safe = True
-    for part, place in dictionaries(schema, where):
-        named = any(part.get(word) for word in ("properties", "required", "patternProperties"))
-        if named and part.get("additionalProperties") is not False:
-            safe = False
-        least = part.get("minProperties", 0)
-        required = part.get("required")
-        if isinstance(least, int) and least > max(1, len(required) if isinstance(required, list) else 0):
+    return not any(
+        any(part.get(word) for word in ("properties", "required", "patternProperties"))
+        and part.get("additionalProperties") is not False
+        for part, _ in subschemas(schema, "")
+    )
+
+
+def _refuse_broken_promises(part: dict[str, Any], place: str) -> None:
+    """What the engine (llguidance 1.9) takes and does not keep, in one part of a schema."""
+    least = part.get("minProperties", 0)
+    required = part.get("required")
+    if _is_number(least) and least > max(1, len(required) if isinstance(required, list) else 0):
+        reason = "cannot be promised: a name may come twice, and then counts once"
+        raise ConstraintError(reason, f"{place}/minProperties")
+    for word, sign, others in (
+        ("exclusiveMinimum", 1, ("maximum", "exclusiveMaximum")),
+        ("exclusiveMaximum", -1, ("minimum", "exclusiveMinimum")),
+    ):
+        bounds = [sign * part[other] for other in others if _is_number(part.get(other))]
+        if _is_number(part.get(word)) and part[word] == 0 and any(bound < 1 for bound in bounds):
             raise ConstraintError(
-                "cannot be promised: a name may come twice, and then counts once", f"{place}/minProperties"
+                "cannot be promised: 0 itself gets in where the other bound is a fraction", f"{place}/{word}"
             )
-    return safe
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
