@@ -101,9 +101,10 @@ def _culprit(schema: str, problem: str) -> str:
 
 
 def _new(grammar: str) -> LLMatcher:
+    tokens = vocabulary()
     from llguidance import LLMatcher, LLParserLimits
 
-    return LLMatcher(vocabulary(), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False))
+    return LLMatcher(tokens, grammar, log_level=0, limits=LLParserLimits(verbose_errors=False))
 
 
 def reason(matcher: LLMatcher) -> str:

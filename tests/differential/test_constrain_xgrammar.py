@@ -11,23 +11,40 @@ import xgrammar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmony_py.constrain import Mask, TurnSpec, bits, to_xgrammar
+from harmony_py.chat import ToolDescription
+from harmony_py.constrain import JsonSchema, Mask, Regex, TurnSpec, bits, to_xgrammar
 from harmony_py.constrain.engine import whole_tokens
+from harmony_py.constrain.turn import MOST_PRELUDES
 from harmony_py.format.grammar import State
 from harmony_py.tokenizer import vocab
 from harmony_py.tokenizer.special import (
     ASSISTANT_ACTION_STOP_TOKENS,
     CALL,
+    END,
     END_OF_TEXT,
     N_VOCAB,
     RETURN,
     SPECIAL_TOKENS,
     START_OF_TEXT,
 )
-from tests.turns import SPECS, finish, ids, tokenizer, wander
+from tests.turns import finish, ids, tokenizer, wander
 
-COMPARED = ["anything", "tools", "must_call", "named", "no_call", "json", "regex", "built_in"]
-"""Not where tokens are counted, and not where two engines read one schema in two ways."""
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "n": {"type": "integer"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+TOOLS = (ToolDescription.new("weather", "", SCHEMA), ToolDescription.new("wea", "", SCHEMA))
+
+SPECS = {
+    "anything": TurnSpec(),
+    "tools": TurnSpec(TOOLS, builtin_tools=("python",)),
+    "must_call": TurnSpec(TOOLS, tool_choice="required", reasoning="required", preamble=False),
+    "json": TurnSpec(final=JsonSchema(SCHEMA), reasoning="forbidden"),
+    "regex": TurnSpec(final=Regex("(yes|no)/[0-9]{1,3}")),
+}
+"""Nothing that counts tokens, and no schema that two engines read in two ways."""
 
 
 @functools.cache
@@ -41,7 +58,8 @@ def compiler(stops: tuple[int, ...]) -> xgrammar.GrammarCompiler:
     info = xgrammar.TokenizerInfo(
         tokens(), xgrammar.VocabType.RAW, vocab_size=N_VOCAB, stop_token_ids=list(stops)
     )
-    return xgrammar.GrammarCompiler(info, max_threads=1)
+    # With its cache (0.2.8) a second grammar takes masks from the first that are not its own.
+    return xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
 
 
 @functools.cache
@@ -93,18 +111,23 @@ def named(mask: int) -> list[bytes]:
     return [tokens()[token] for token in bits.ids(mask.to_bytes(bits.LENGTH, "little"))][:5]
 
 
-@pytest.mark.parametrize("name", COMPARED)
-@settings(max_examples=20)
+@pytest.mark.parametrize("name", SPECS)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), steps=st.integers(0, 40))
 def test_the_masks_are_the_same(name: str, seed: int, steps: int) -> None:
     ours, theirs = Mask.from_spec(SPECS[name]), Theirs(compiled(name))
     chance = random.Random(seed)
     walk = [token for token in wander(ours.copy(), chance, steps) if bits.has(whole_tokens(), token)]
+    walk = [token for token in walk if b"\\" not in tokens()[token]]  # the two escape differently
     probe = ours.copy()
     walk = walk[: probe.accepts(walk)]
     for token in walk:
         probe.advance(token)
+    messages = 0
     for token in [*walk, *finish(probe)]:
+        messages += token == END
+        if messages >= MOST_PRELUDES:
+            return  # the structural tag does not count them
         mine, other = number(ours.allowed()), number(theirs.allowed())
         assert named(mine & ~other) == [], ours.explain()
         assert named(other & ~mine & ~listed(ours.state)) == [], ours.explain()
@@ -118,11 +141,11 @@ def test_the_masks_are_the_same(name: str, seed: int, steps: int) -> None:
 def test_stop_tokens_in_the_grammar_need_another_end_of_text(stop: int) -> None:
     """With the model's own stop tokens there is no way out: what `stop_in_grammar` is for."""
     text = {
-        CALL: "<|channel|>commentary to=functions.now<|message|>{}",
+        CALL: '<|channel|>commentary to=functions.wea<|message|>{"city":""}',
         RETURN: "<|channel|>final<|message|>4",
     }[stop]
     stops = (END_OF_TEXT, *sorted(ASSISTANT_ACTION_STOP_TOKENS))
-    spec = TurnSpec(SPECS["tools"].tools)
+    spec = TurnSpec(TOOLS)
     for stop_in_grammar in (True, False):
         tag: dict[str, Any] = to_xgrammar(spec, stop_in_grammar=stop_in_grammar)
         theirs = Theirs(compiler(stops).compile_structural_tag(tag))
