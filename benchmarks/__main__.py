@@ -9,6 +9,7 @@ COMMANDS = {
     "tokenizer": "text to ids beside tiktoken, tokenizers, fastokens, gigatoken and quicktok",
     "render": "conversations to tokens beside openai-harmony",
     "parse": "tokens to messages beside openai-harmony",
+    "constrain": "masks: what the vocabulary, a specification and each token cost",
     "corpora": "write the texts that are measured on as plain files, with their hashes",
 }
 
