@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from harmony_py.constrain import ControlMask, Mask, Position, Regex, TurnSpec, bits
+from harmony_py.constrain import ControlMask, Mask, Position, Regex, TurnSpec, bits, to_lark
 from harmony_py.constrain.engine import vocabulary
 from harmony_py.errors import ConstraintError
 from harmony_py.format.grammar import State
@@ -237,6 +237,25 @@ def test_the_control_mask_knows_no_specification() -> None:
         mask.advance(START)
     twin.rollback(1)
     assert twin.state is State.CHANNEL
+
+
+def test_a_grammar_that_leaves_the_stop_to_its_host_ends_right_before_it() -> None:
+    from llguidance import LLMatcher
+
+    for text, spec in (
+        ("<|channel|>final<|message|>yes", TurnSpec(final=Regex("yes"))),
+        ("<|channel|>commentary to=functions.now<|message|>{}", SPECS["must_call"]),
+    ):
+        grammar = to_lark(
+            spec, Position(thought=True, open=tuple(ids("<|start|>assistant"))), stop_in_grammar=False
+        )
+        matcher = LLMatcher(vocabulary(), grammar, log_level=0)
+        *before, last = ids(text)
+        assert matcher.consume_tokens(before)
+        assert not matcher.is_accepting()
+        assert matcher.consume_token(last)
+        assert matcher.is_accepting()
+        assert list(bits.ids(matcher.compute_bitmask())) == [END_OF_TEXT]
 
 
 def test_one_vocabulary_serves_all_threads() -> None:
