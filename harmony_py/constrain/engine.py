@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 KEPT_GRAMMARS: Final = 32
 KEPT_BODIES: Final = 1024
+PROBED: Final = 4
+"""Tokens of a body that are tried in advance."""
+
 MOST_SUSPECTS: Final = 200
 """Parts of a schema that are tried on their own, to find the one that the engine refuses."""
 
@@ -83,13 +86,18 @@ def _check(body: JsonText | RegexText, where: str) -> None:
 
 @functools.lru_cache(maxsize=KEPT_BODIES)
 def _problem(body: JsonText | RegexText) -> str | None:
-    """What is wrong with a body by itself. Of some that nothing can fit the engine notices too late."""
+    """What is wrong with a body by itself. Some things the engine notices only when it has come to them, and
+    most of these at the beginning: so a few tokens are tried."""
     alone = _new(lark(seq(Token(MESSAGE), body, Token(END))))
-    if alone.is_error():
-        return reason(alone)
-    alone.consume_token(MESSAGE)
-    if bits.has(alone.compute_bitmask(), END_OF_TEXT) or alone.is_error():
-        return "nothing fits it"
+    token = MESSAGE
+    for _ in range(PROBED):
+        alone.consume_token(token)
+        mask = alone.compute_bitmask()
+        if alone.is_error():
+            return reason(alone)
+        token = next(bits.ids(mask))
+        if token == END_OF_TEXT:
+            return None if alone.is_stopped() and alone.is_accepting() else "nothing fits it"
     return None
 
 
@@ -108,9 +116,12 @@ def _new(grammar: str) -> LLMatcher:
 
 
 def reason(matcher: LLMatcher) -> str:
-    """Why the engine gave up, without the grammar and the state that it shows behind it."""
-    text = matcher.get_error().partition("\n<state>")[0].partition("\n   1 |")[0]
-    return " ".join(text.removeprefix("at ").split())
+    """Why the engine gave up, without the grammar, the state or the stack that it shows behind it."""
+    text = matcher.get_error()
+    for extra in ("<state>", "<backtrace>", "<non-verbose/>", "\n   1 |"):
+        text = text.partition(extra)[0]
+    # What it says where there is nothing more to say, and the text is not yet whole.
+    return "nothing fits it" if "NoExtension" in text else " ".join(text.removeprefix("at ").split())
 
 
 # -- characters --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -24,6 +25,9 @@ BOTH: Final[tuple[HeaderStyle, ...]] = ("role_first", "channel_first")
 """Where the recipient stands: before the channel marker, or behind the channel. Models write both."""
 
 MOST_TOOLS: Final = 512
+LONGEST_TOGETHER: Final = 2_097_152
+"""Characters of all the tools' schemas."""
+
 LONGEST_PATTERN: Final = 16_384
 
 Reasoning: TypeAlias = Literal["required", "optional", "forbidden"]
@@ -106,12 +110,18 @@ class TurnSpec:
 
     def _callees(self) -> Iterator[Callee]:
         seen = set[str]()
-        for tool in [*self._functions(), *self._builtins()]:
+        together = 0
+        for tool in itertools.chain(self._functions(), self._builtins()):
             if tool.recipient in seen:
                 raise ConstraintError(f"{tool.recipient!r} is there twice", "tools")
             seen.add(tool.recipient)
             if len(seen) > MOST_TOOLS:
                 raise ConstraintError(f"more than {MOST_TOOLS} tools", "tools")
+            together += len(tool.body.schema) if isinstance(tool.body, JsonText) else 0
+            if together > LONGEST_TOGETHER:
+                raise ConstraintError(
+                    f"schemas of more than {LONGEST_TOGETHER:,} characters together", "tools"
+                )
             yield tool
 
     def _functions(self) -> Iterator[Callee]:

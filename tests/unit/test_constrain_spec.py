@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import string
 import time
 from typing import Any
 
@@ -247,6 +249,21 @@ def test_patterns_are_patterns_and_no_grammar(pattern: str, good: str, bad: str)
         mask = Mask.from_spec(TurnSpec(final=Regex(pattern)), ids("<|channel|>final<|message|>"))
         tokens = [*(BYTES[byte] for byte in text.encode()), *ids("<|return|>")]
         assert (mask.accepts(tokens) == len(tokens)) is fits
+
+
+def test_what_exceeds_the_engine_is_refused_before_the_turn_begins() -> None:
+    chance = random.Random(1)
+    words = ["".join(chance.choices(string.ascii_letters, k=15)) for _ in range(10_000)]
+    properties = {word: {"type": "integer"} for word in words[:3000]}
+    for schema in ({"enum": words}, {"type": "object", "properties": properties}):
+        with pytest.raises(ConstraintError, match=r"too many expressions|max is 2000") as caught:
+            Mask.from_spec(TurnSpec(final=JsonSchema(schema)))
+        assert caught.value.where == "final.schema"
+    large = {"type": "object", "description": "x" * 250_000}
+    with pytest.raises(ConstraintError, match=r"schemas of more than 2,097,152 characters together"):
+        TurnSpec([ToolDescription.new(f"f{i}", "", large) for i in range(10)])
+    with pytest.raises(ConstraintError, match=r"more than 512 tools"):
+        TurnSpec([ToolDescription.new(f"f{i}") for i in range(600)])
 
 
 @pytest.mark.parametrize(
