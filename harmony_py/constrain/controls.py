@@ -14,7 +14,7 @@ from harmony_py.format.grammar import TABLE, State, expected
 from harmony_py.tokenizer.special import END_OF_TEXT, START_OF_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from typing_extensions import Self
 
@@ -28,7 +28,7 @@ class ControlMask:
 
     __slots__ = ("_trail",)
 
-    def __init__(self, prompt: Sequence[int] = ()) -> None:
+    def __init__(self, prompt: Iterable[int] = ()) -> None:
         """See `Mask.from_spec`."""
         self._trail = Trail(Position.of(prompt))
 

@@ -6,14 +6,14 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 from harmony_py.constrain import bits
+from harmony_py.constrain.pointer import pointer
+from harmony_py.constrain.position import header_of
 from harmony_py.format.grammar import State
-from harmony_py.format.header import HeaderError, read
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import MESSAGE, START_OF_TEXT
 
 if TYPE_CHECKING:
     from harmony_py.constrain.trail import Trail
-    from harmony_py.format.header import Header
 
 SHOWN: Final = 8
 LONGEST: Final = 60
@@ -39,8 +39,10 @@ def place(trail: Trail) -> str:
     if stage.state is not State.CONTENT:
         return f"in a header, after {_tail(message)}"
     body = message.index(MESSAGE) + 1
-    header = _header(message[1 : body - 1])
-    text = f", after {_tail(message[body:])}" if len(message) > body else ", at its beginning"
+    header = header_of(message)
+    text = f"{_inside(message[body:])}, after {_tail(message[body:])}"
+    if len(message) == body:
+        text = ", at its beginning"
     if header is not None and header.recipient is not None:
         return f"in a call of {header.recipient}{text}"
     return f"in the content of {header.channel if header else 'a message'}{text}"
@@ -58,13 +60,13 @@ def possible(mask: bytes) -> str:
     return f"Allowed: {'; '.join([*controls, *([shown] if total else [])]) or 'nothing'}."
 
 
+def _inside(tokens: tuple[int, ...]) -> str:
+    """Where in a JSON text its end stands, if it is one."""
+    text = Tokenizer.o200k_harmony().decode(tokens)
+    inner = pointer(text) if text[:1] in ("{", "[") else ""
+    return f" at {inner}" if inner else ""
+
+
 def _tail(tokens: tuple[int, ...]) -> str:
     text = Tokenizer.o200k_harmony().decode(tokens[-LONGEST:])
     return repr(text if len(text) <= LONGEST else f"...{text[-LONGEST:]}")
-
-
-def _header(tokens: tuple[int, ...]) -> Header | None:
-    try:
-        return read(tokens, None)
-    except HeaderError:
-        return None

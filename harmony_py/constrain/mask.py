@@ -13,7 +13,7 @@ from harmony_py.errors import ConstraintError
 from harmony_py.tokenizer.special import END, END_OF_TEXT, START_OF_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -46,12 +46,13 @@ class Mask:
         self._error: ConstraintError | None = None
 
     @classmethod
-    def from_spec(cls, spec: TurnSpec, prompt: Sequence[int] = ()) -> Self:
+    def from_spec(cls, spec: TurnSpec, prompt: Iterable[int] = ()) -> Self:
         """A mask for what follows `prompt`, which may end anywhere, also within a message of the turn.
 
         Without a prompt the turn begins behind `<|start|>assistant`. `ConstraintError` if the specification
         asks for what the engine cannot do, or the prompt has begun what it does not allow.
         """
+        prompt = list(prompt)
         position = Position.of(prompt)
         matcher = engine.matcher(spec, turn(spec, position._replace(open=())))
         for index, token in enumerate(position.open):

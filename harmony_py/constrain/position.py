@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from operator import index
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harmony_py.chat.messages import Role
@@ -12,7 +13,7 @@ from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import END, MESSAGE, START, START_OF_TEXT, STOP_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 PRELUDE_CHANNELS: Final = ("analysis", "commentary")
 """Of the messages that come before a turn's answer or call: thoughts, and words to the user."""
@@ -29,17 +30,18 @@ class Position(NamedTuple):
     """The tokens of the message that has begun, its `<|start|>` first; empty between messages."""
 
     @classmethod
-    def of(cls, prompt: Sequence[int]) -> Position:
+    def of(cls, prompt: Iterable[int]) -> Position:
         """The position at the end of `prompt`.
 
         The turn reaches back over the assistant's thoughts and preambles right before. A prompt that holds no
         `<|start|>` is what follows one and the assistant's role.
         """
-        starts = [i for i, token in enumerate(prompt) if token == START]
+        tokens = tuple(map(index, prompt))
+        starts = [i for i, token in enumerate(tokens) if token == START]
         if not starts:
-            return cls(open=(START, *_assistant(), *prompt))
-        ends = [*starts[1:], len(prompt)]
-        messages = [tuple(prompt[a:b]) for a, b in zip(starts, ends, strict=True)]
+            return cls(open=(START, *_assistant(), *tokens))
+        ends = [*starts[1:], len(tokens)]
+        messages = [tokens[start:end] for start, end in zip(starts, ends, strict=True)]
         opened = () if messages[-1][-1] in STOP_TOKENS else messages.pop()
         earlier = list(itertools.takewhile(_is_prelude, reversed(messages)))
         thoughts = [message for message in earlier if spoken_on(message) == "analysis"]
@@ -68,13 +70,14 @@ def _is_prelude(message: tuple[int, ...]) -> bool:
 
 def spoken_on(message: tuple[int, ...]) -> str | None:
     """The channel on which the assistant spoke to nobody in particular; None for any other message."""
-    header = _header(message)
+    header = header_of(message)
     if header is None or header.role is not Role.ASSISTANT or header.recipient is not None:
         return None
     return header.channel
 
 
-def _header(message: tuple[int, ...]) -> Header | None:
+def header_of(message: tuple[int, ...]) -> Header | None:
+    """What the header of a message says; None if it is not whole, or says nothing."""
     if MESSAGE not in message:
         return None
     try:

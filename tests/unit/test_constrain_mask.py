@@ -12,6 +12,7 @@ import torch
 
 from harmony_py.constrain import ControlMask, Mask, Position, Regex, TurnSpec, bits, to_lark
 from harmony_py.constrain.engine import vocabulary
+from harmony_py.constrain.pointer import pointer
 from harmony_py.errors import ConstraintError
 from harmony_py.format.grammar import State
 from harmony_py.tokenizer.special import (
@@ -204,6 +205,35 @@ def test_explanations() -> None:
     assert mask.explain() == "In a call of functions.now, after '{}'. Allowed: '<|call|>'."
     after(mask, "<|call|>")
     assert mask.explain() == "After the end of the turn. Allowed: '<|endoftext|>'."
+
+
+@pytest.mark.parametrize(
+    ("text", "inner"),
+    [
+        ("", ""),
+        ("{", ""),
+        ('{"da', ""),
+        ('{"days"', ""),
+        ('{"days": 1', "/days"),
+        ('{"days": 1, ', ""),
+        ('{"a": {"b": ["x, }", [', "/a/b/1/0"),
+        (r'{"a\"}": "\\", "c": {"d": 1}, "e": {', "/e"),
+        ("[1, [2, 3], {", "/2"),
+        ("[[], {}]", ""),
+        ('"text {', ""),
+    ],
+)
+def test_the_place_in_a_json_text(text: str, inner: str) -> None:
+    assert pointer(text) == inner
+
+
+def test_a_refusal_names_the_place_in_the_arguments() -> None:
+    mask = Mask.from_spec(SPECS["tools"])
+    after(mask, '<|channel|>commentary to=functions.weather<|message|>{"city": "x", "days": 1')
+    with pytest.raises(
+        ConstraintError, match=r"'99' may not come in a call of functions.weather at /days, after "
+    ):
+        after(mask, "99")
 
 
 def test_masks_as_arrays() -> None:
