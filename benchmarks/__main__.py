@@ -11,6 +11,7 @@ COMMANDS = {
     "parse": "tokens to messages beside openai-harmony",
     "decode": "tokens of the model, one by one, beside transformers",
     "kernels": "the model's multiplications on the processor beside torch and the memory",
+    "constrain": "masks: what the vocabulary, a specification and each token cost",
     "corpora": "write the texts that are measured on as plain files, with their hashes",
 }
 

@@ -90,6 +90,19 @@ class WireError(HarmonyError):
         return {"error": error}
 
 
+class ConstraintError(HarmonyError):
+    """What may come next cannot be said, or something else came: where, and why."""
+
+    def __init__(self, reason: str, where: str) -> None:
+        super().__init__(reason, where)
+        self.reason = reason
+        self.where = where
+        """The field of the specification, with the place in its schema; or which token of the turn."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
 class ArgumentsError(HarmonyError):
     """A tool call's content is no JSON object: what is wrong with it, and where."""
 
