@@ -1,4 +1,4 @@
-"""The tokenizer and the response template that we hand to transformers, beside our own tokenizer and parser."""
+"""The tokenizer and response template that we hand to transformers, beside our own tokenizer and parser."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def turn_messages(draw: st.DrawFn) -> Message:
 
 @st.composite
 def completions(draw: st.DrawFn) -> list[int]:
-    """What a model might draw behind a prompt: some messages, the beginning of whose first is the prompt's."""
+    """What a model might draw behind a prompt: some messages, the first begun by it."""
     style = draw(st.sampled_from(["role_first", "channel_first"]))
     config = RenderConfig(header_style=style, analysis="never")
     messages = draw(st.lists(turn_messages(), min_size=1, max_size=4))
