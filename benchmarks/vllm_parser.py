@@ -8,6 +8,7 @@ weights: this is the layer between sampled tokens and OpenAI's JSON.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import importlib
 import json
@@ -142,7 +143,7 @@ def show_probes(host: Host) -> None:
         print(f"{name}: {text!r}")
         for whose, run in (("vLLM's", lambda call: call()), ("ours", with_ours)):
             for how, call in (("whole", host.whole), ("stream", host.streamed)):
-                print(f"  {whose:7}{how:7}{run(lambda call=call, ids=ids: call(ids))}")
+                print(f"  {whose:7}{how:7}{run(functools.partial(call, ids))}")
     print()
 
 
@@ -173,7 +174,7 @@ def compare_turns(host: Host, count: int) -> bool:
     for _ in range(count):
         ids = random_turn(draw)
         for call in (host.whole, host.streamed):
-            different += call(ids) != with_ours(lambda call=call, ids=ids: call(ids))
+            different += call(ids) != with_ours(functools.partial(call, ids))
     print(f"well-formed turns, whole and streamed: {count}, {different} of them different")
     return different == 0
 
@@ -238,7 +239,7 @@ def measure(host: Host) -> None:
         times: dict[str, list[float]] = {"vLLM's": [], "ours": []}
         for _ in range(7):
             times["vLLM's"].append(host.stream(thought * finished, answer))
-            times["ours"].append(with_ours(lambda n=finished: host.stream(thought * n, answer)))
+            times["ours"].append(with_ours(functools.partial(host.stream, thought * finished, answer)))
         theirs, mine = (statistics.median(found) * 1e6 for found in times.values())
         print(
             f"  behind {finished:2} messages: vLLM's {theirs:7.2f}   ours {mine:6.2f}   {theirs / mine:5.1f}x"
