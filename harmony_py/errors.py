@@ -148,3 +148,21 @@ class PromptError(HarmonyError):
     def __str__(self) -> str:
         where = "prompt" if self.token_index is None else f"prompt, token index {self.token_index}"
         return f"{where}: {self.reason}"
+
+
+class EngineError(HarmonyError):
+    """An engine that failed, or that cannot do what it is asked: which one, why, what it had drawn before."""
+
+    def __init__(self, engine: str, reason: str, tokens: tuple[int, ...] = (), text: str = "") -> None:
+        super().__init__(engine, reason, tokens, text)
+        self.engine = engine
+        """The engine's name; of a server also its address."""
+        self.reason = reason
+        self.tokens = tokens
+        """What it had drawn before it failed."""
+        self.text = text
+        """The same as text, from engines that give text."""
+
+    def __str__(self) -> str:
+        kept = f" ({len(self.tokens)} tokens had come before)" if self.tokens else ""
+        return f"{self.engine}: {self.reason}{kept}"
