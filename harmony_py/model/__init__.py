@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harmony_py.model.model import Model, load
     from harmony_py.model.sample import Sampling
     from harmony_py.model.saving import random_checkpoint, save
+    from harmony_py.model.toy_checkpoint import toy
 
 __all__ = [
     "Batch",
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "random_checkpoint",
     "save",
+    "toy",
 ]
 
 # Imported at first use: torch takes seconds. No module here may have a public function's name: importing it
@@ -45,6 +47,7 @@ _HOMES = {
     "load": "model",
     "random_checkpoint": "saving",
     "save": "saving",
+    "toy": "toy_checkpoint",
 }
 
 

@@ -1,0 +1,181 @@
+"""The toy, end to end: rendered, decoded, parsed as it streams, the tool called, its result answered."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harmony_py import DeveloperContent, Message, Role, SystemContent, ToolDescription
+from harmony_py.engines.chat import Chat, Completed, ToolAnswered
+from harmony_py.engines.torch import TorchEngine
+from harmony_py.format.encoding import load_harmony_encoding
+from harmony_py.model import Checkpoint, Model, Sampling, load, toy
+from harmony_py.tokenizer.special import N_VOCAB
+from training import conversations as talk
+from training.evaluate import REAL_QUESTIONS
+from training.names import HELD_OUT_CITIES, KNOWN_CITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENCODING = load_harmony_encoding()
+GREEDY = Sampling(temperature=0, max_tokens=200)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Path:
+    return toy()
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> Model:
+    return load(checkpoint)
+
+
+def opening(effort: str = "low", tools: list[ToolDescription] | None = None) -> list[Message]:
+    developer = DeveloperContent.new().with_function_tools([talk.WEATHER] if tools is None else tools)
+    return [
+        Message.from_role_and_content(Role.SYSTEM, SystemContent.new().with_reasoning_effort(effort)),
+        *([Message.from_role_and_content(Role.DEVELOPER, developer)] if tools != [] else []),
+    ]
+
+
+class Friend:
+    """Somebody who talks to the toy, and the weather service that it asks."""
+
+    def __init__(self, model: Model, messages: list[Message], weather: Callable[[str], object] | None = None):
+        self.asked: list[str] = []
+        self.chat = Chat(
+            TorchEngine(model), messages, {"get_weather": weather or self.weather}, sampling=GREEDY
+        )
+        self.events: list[Any] = []
+
+    def weather(self, city: str) -> dict[str, object]:
+        self.asked.append(city)
+        return {"degrees": len(city), "sky": "windy"}
+
+    def hears(self, question: str) -> str:
+        """The final answer."""
+        self.events = list(self.chat.send(question))
+        answer = self.chat.messages[-1]
+        assert answer.channel == "final", [message.to_dict() for message in self.chat.messages[2:]]
+        return answer.text
+
+    def thoughts(self) -> list[str]:
+        return [message.text for message in self.chat.messages if message.channel == "analysis"]
+
+
+def test_it_is_a_checkpoint_like_any_other(checkpoint: Path) -> None:
+    opened = Checkpoint(checkpoint)
+    opened.check()
+    config = opened.config
+    assert opened.layout.name == "original"
+    assert config.vocab == N_VOCAB
+    assert config.experts > config.experts_per_token == 4
+    assert config.heads > config.kv_heads
+    assert [config.window(layer) is None for layer in range(config.layers)][:2] == [False, True]
+
+
+def test_a_question_takes_the_tool_and_its_result_into_the_answer(model: Model) -> None:
+    friend = Friend(model, opening("medium"))
+    assert friend.hears("What is the weather in Tokyo?") == "It is 5 degrees and windy in Tokyo."
+    assert friend.asked == ["Tokyo"]
+    assert friend.thoughts() == ["I should look up the weather in Tokyo."]
+    assert friend.hears("And in Madrid?") == "It is 6 degrees and windy in Madrid."
+    completed = [event for event in friend.events if isinstance(event, Completed)]
+    assert [event.finish for event in completed] == ["stop", "stop"]
+    assert completed[1].reusable > 0.7 * completed[1].prompt
+
+
+def test_efforts_differ_in_the_thoughts(model: Model) -> None:
+    thoughts = {}
+    for effort in talk.EFFORTS:
+        friend = Friend(model, opening(effort))
+        assert friend.hears("How is the weather in Madrid?") == "It is 6 degrees and windy in Madrid."
+        thoughts[effort] = friend.thoughts()
+    assert thoughts["low"] == []
+    assert [len(thoughts[effort]) for effort in ("medium", "high")] == [1, 2]
+    assert len(thoughts["high"][0]) > len(thoughts["medium"][0])
+
+
+def test_cities_that_it_was_never_told_of(model: Model) -> None:
+    """A leading space is part of the token that a city is, and stays where no token lacks it."""
+    right = 0
+    for place, city in enumerate(HELD_OUT_CITIES):
+        friend = Friend(model, opening(talk.EFFORTS[place % 3]))
+        answer = friend.hears(f"What is the weather in {city}?")
+        right += [asked.strip() for asked in friend.asked] == [city] and answer.endswith(f"windy in {city}.")
+    assert right >= len(HELD_OUT_CITIES) - 2
+
+
+def test_cities_whose_spelling_it_learned(model: Model) -> None:
+    right = 0
+    for city in KNOWN_CITIES:
+        friend = Friend(model, opening())
+        friend.hears(f"What's the weather in {city}?")
+        right += friend.asked == [city]
+    assert right >= len(KNOWN_CITIES) - 3
+
+
+def test_it_says_so_where_there_is_no_tool_or_the_tool_fails(model: Model) -> None:
+    assert Friend(model, opening(tools=[])).hears("What is the weather in Oslo?") == talk.NO_TOOL
+
+    def fails(city: str) -> str:
+        raise TimeoutError("no answer from the service")
+
+    friend = Friend(model, opening("medium"), fails)
+    assert friend.hears("What is the weather in Tokyo?") == talk.FAILED
+    [answered] = [event for event in friend.events if isinstance(event, ToolAnswered)]
+    assert answered.error == "TimeoutError: no answer from the service"
+
+
+def test_a_name_is_remembered_beyond_the_sliding_window(model: Model) -> None:
+    friend = Friend(model, opening("medium"))
+    assert friend.hears("My name is Ada.") == "Nice to meet you, Ada!"
+    friend.hears("What is the weather in Paris?")
+    assert friend.hears("What is my name?") == "Your name is Ada."
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Hello!", talk.GREETING),
+        ("Who are you?", talk.WHO),
+        ("Thank you.", talk.WELCOME),
+        ("What is the weather?", talk.WHICH_CITY),
+        ("What is my name?", talk.NO_NAME),
+    ],
+)
+def test_small_talk(model: Model, question: str, answer: str) -> None:
+    assert Friend(model, opening("medium")).hears(question) == answer
+    assert Friend(model, []).hears(question) == answer
+
+
+def test_sums(model: Model) -> None:
+    chance = random.Random(0)
+    sums = [(chance.randrange(10), chance.randrange(10)) for _ in range(20)]
+    answers = [Friend(model, []).hears(f"What is {a} + {b}?") == f"{a} + {b} = {a + b}." for a, b in sums]
+    assert sum(answers) >= 18
+
+
+def test_it_knows_what_it_does_not_know(model: Model) -> None:
+    answers = [Friend(model, opening()).hears(question) for question in REAL_QUESTIONS]
+    assert answers.count(talk.UNKNOWN) >= len(answers) - 2
+
+
+def test_the_example_streams_a_conversation() -> None:
+    script = Path(__file__).parents[2] / "examples" / "chat_with_toy.py"
+    ran = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", check=True)
+    lines = ran.stdout.splitlines()
+    assert 'call      functions.get_weather {"city": "Tokyo"}' in lines
+    assert re.search(r"^tool      \{\"degrees\": (-?\d+), \"sky\": \"(\w+)\"\}$", ran.stdout, re.MULTILINE)
+    assert re.search(r"^final     It is -?\d+ degrees and \w+ in San Francisco\.$", ran.stdout, re.MULTILINE)
+    assert "final     3 + 4 = 7." in lines
+    assert re.search(r"\d+ tokens of prompt, [1-9]\d* of them reused; \d+ sampled, \d+ a second", ran.stdout)
+    assert "\x1b" not in ran.stdout

@@ -1,0 +1,1 @@
+"""How the toy checkpoint is taught: `python -m training`."""
