@@ -40,6 +40,7 @@ HOSTS = {
     "openai_harmony",
     "regex",
     "safetensors",
+    "sglang",
     "tiktoken",
     "tokenizers",
     "torch",
