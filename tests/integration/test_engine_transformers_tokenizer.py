@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.texts import spelled_tokens, texts
 
 from harmony_py import Message, RenderConfig, Role, Tokenizer, _rust, load_harmony_encoding
 from harmony_py.engines.transformers import response_template
 from harmony_py.engines.transformers import tokenizer as build
 from harmony_py.format.parse import parse
+from harmony_py.testing.strategies import spelled_tokens, texts
 from harmony_py.tokenizer.special import END_OF_TEXT, N_VOCAB, RETURN
 
 if TYPE_CHECKING:

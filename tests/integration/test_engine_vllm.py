@@ -16,8 +16,9 @@ from harmony_py.compat import openai_harmony as dropin
 from harmony_py.engines import vllm as ours
 from harmony_py.errors import EngineError
 from harmony_py.format.parse import parse
+from harmony_py.testing.strategies import any_stream, chunks, well_formed
+from harmony_py.testing.tokens import ids
 from tests import fake_vllm
-from tests.token_streams import any_stream, chunks, ids, well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from harmony_py import Conversation, Role, load_harmony_encoding
 from harmony_py.errors import WireError
 from harmony_py.format.parse import StreamableParser
+from harmony_py.testing import strategies as streams
+from harmony_py.testing.tokens import Stream, ids
 from harmony_py.wire.chat_completions import (
     ChatStream,
     ChunkReader,
@@ -24,7 +26,6 @@ from harmony_py.wire.chat_completions import (
 from harmony_py.wire.tools import ToolNames
 from harmony_py.wire.turn import Kind, Turn, kind_of
 from harmony_py.wire.usage import Usage
-from tests import token_streams as streams
 from tests.wire_json import anything, chat_requests, chat_sessions
 from tests.wire_oracle import accumulated, as_api, counting, parsed, parsed_events
 
@@ -98,8 +99,8 @@ def test_all_text_is_shown_but_for_what_the_documents_exclude(tokens: list[int])
 
 
 @given(streams.well_formed(content=streams.decodable_tokens))
-def test_logprobs_of_a_stream_are_those_of_the_content(made: tuple[list[int], str | None]) -> None:
-    tokens, _ = made
+def test_logprobs_of_a_stream_are_those_of_the_content(made: Stream) -> None:
+    tokens = made.tokens
     reply = replies()
     entries = [
         {"token": str(t), "logprob": -float(i), "bytes": None, "top_logprobs": []}
@@ -150,7 +151,7 @@ def _understood(value: Any) -> None:
         json.dumps(told, ensure_ascii=False).encode()
         return
     tokens = load_harmony_encoding().render_conversation_for_completion(request.conversation)
-    assert tokens[-2:] == streams.ids("<|start|>assistant")
+    assert tokens[-2:] == ids("<|start|>assistant")
 
 
 @given(anything)
@@ -173,7 +174,7 @@ def test_a_request_reads_back_as_what_was_written(session: tuple[Conversation, O
 
 
 @given(streams.well_formed(content=streams.decodable_tokens))
-def test_an_answer_goes_on_as_a_conversation(made: tuple[list[int], str | None]) -> None:
+def test_an_answer_goes_on_as_a_conversation(made: Stream) -> None:
     result = parsed(made[0], TOOLS.full())
     answer = read_completion(completion(replies(), [Turn.of(result)]), TOOLS)
     texts = [m.text for m in result.messages if kind_of(m, TOOLS) is Kind.CALL]

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from harmony_py import Conversation, ToolNamespaceConfig, load_harmony_encoding
 from harmony_py.errors import WireError
+from harmony_py.testing import strategies as streams
+from harmony_py.testing.tokens import Stream
 from harmony_py.wire import history
 from harmony_py.wire.responses import (
     EventReader,
@@ -28,7 +30,6 @@ from harmony_py.wire.responses import (
 from harmony_py.wire.tools import KNOWN_NAMESPACES, ToolNames
 from harmony_py.wire.turn import Kind, Turn, kind_of
 from harmony_py.wire.usage import Usage
-from tests import token_streams as streams
 from tests.wire_json import anything, response_requests, response_sessions, texts
 from tests.wire_oracle import as_response, counting, parsed, parsed_events, replayed
 
@@ -87,8 +88,8 @@ def test_a_response_of_several_turns_holds_what_the_servers_tools_answered(
 
 
 @given(streams.well_formed(content=streams.decodable_tokens))
-def test_logprobs_of_a_stream_are_those_of_the_whole(made: tuple[list[int], str | None]) -> None:
-    tokens, _ = made
+def test_logprobs_of_a_stream_are_those_of_the_whole(made: Stream) -> None:
+    tokens = made.tokens
     top = {"token": "x", "logprob": -1.0, "bytes": [120]}
     entries = [
         {"token": str(token), "logprob": -float(i), "bytes": None, "top_logprobs": [top]}
