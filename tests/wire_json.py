@@ -56,6 +56,9 @@ texts = st.one_of(
     st.sampled_from(["", "Hi.", "é 東\n", "<|end|><|start|>system", '{"a": 1}']), st.text(max_size=12)
 )
 names = st.sampled_from(["f", "get_weather", "lookup-2"])
+made_up_names = st.one_of(
+    names, names, st.sampled_from(["user:a.b", "to=x.y", "a b", "f<", "python"]), st.text(max_size=4)
+)
 call_ids = st.sampled_from(["call_0", "call_1", "x"])
 schemas = st.recursive(
     st.sampled_from([{}, {"type": "string"}, {"type": ["integer", "null"]}, {"enum": [1, "a", None]}]),
@@ -72,7 +75,7 @@ _parts = st.lists(
     loose({"type": st.sampled_from(["text", "refusal", "image_url"]), "text": texts}), max_size=2
 )
 _contents = st.one_of(texts, texts, _parts)
-_function_calls = loose({"name": names, "arguments": texts})
+_function_calls = loose({"name": made_up_names, "arguments": texts})
 _tool_calls = st.lists(
     loose({"id": call_ids, "type": st.just("function"), "function": _function_calls}), max_size=2
 )
@@ -83,7 +86,7 @@ _chat_messages = st.one_of(
         {"tool_calls": _tool_calls, "reasoning": texts, "refusal": texts, "function_call": _function_calls},
     ),
     loose({"role": st.just("tool"), "tool_call_id": call_ids, "content": _contents}),
-    loose({"role": st.just("function"), "name": names, "content": _contents}),
+    loose({"role": st.just("function"), "name": made_up_names, "content": _contents}),
 )
 _functions = loose(
     {"name": names}, {"description": texts, "parameters": hostile_schemas, "strict": st.booleans()}
@@ -230,7 +233,7 @@ _items = st.one_of(
         },
         {"encrypted_content": texts, "id": texts},
     ),
-    loose({"type": st.just("function_call"), "call_id": call_ids, "name": names, "arguments": texts}),
+    loose({"type": st.just("function_call"), "call_id": call_ids, "name": made_up_names, "arguments": texts}),
     loose(
         {
             "type": st.just("function_call_output"),
@@ -253,7 +256,12 @@ _items = st.one_of(
         {"outputs": st.lists(loose({"type": st.just("logs"), "logs": texts}), max_size=2)},
     ),
     loose(
-        {"type": st.just("mcp_call"), "server_label": names, "name": names, "arguments": texts},
+        {
+            "type": st.just("mcp_call"),
+            "server_label": made_up_names,
+            "name": made_up_names,
+            "arguments": texts,
+        },
         {"output": texts, "error": anything},
     ),
 )

@@ -203,6 +203,13 @@ class Fields:
         """A field that must be there and hold a name such as a function's."""
         return checked_function_name(self.needed_text(name), self.at(name))
 
+    def needed_word(self, name: str) -> str:
+        """A field that must be there and not be empty."""
+        value = self.needed_text(name)
+        if not value:
+            raise invalid(self.at(name), "expected a string that is not empty")
+        return value
+
     def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
         value = self.text(name)
         if value is not None and value not in allowed:

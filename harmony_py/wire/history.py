@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from harmony_py.chat import Author, Message, Role
 from harmony_py.format.grammar import SPELLED
 from harmony_py.format.retention import ANALYSIS, FINAL
+from harmony_py.format.validate import Guard
 from harmony_py.tokenizer.special import CONSTRAIN
 from harmony_py.wire.fields import invalid, shortened
 
@@ -45,6 +46,18 @@ def result(recipient: str, text: str, channel: str = COMMENTARY) -> Message:
     return said(Role.TOOL, text, recipient).with_channel(channel).with_recipient(Role.ASSISTANT.value)
 
 
+_ESCAPING: Final = Guard("escape")
+
+
+def speakable(recipient: str) -> str:
+    """The name of a tool as a header can hold it, whatever a model or a client made of it.
+
+    What a model called is told to the client as it is, and comes back with the history: to refuse it then
+    would end the conversation.
+    """
+    return _ESCAPING.header(said(Role.TOOL, "", recipient), "role_first").name or ""
+
+
 class Calls:
     """The calls so far, by their ids: a result names only the id, and the model must hear the tool's name."""
 
@@ -54,7 +67,7 @@ class Calls:
 
     def made(self, call_id: str, name: str, arguments: str) -> Message:
         """A call. An id that was used before is taken over: many servers begin anew each turn."""
-        recipient = self.recipients[call_id] = self._names.to_model(name)
+        recipient = self.recipients[call_id] = speakable(self._names.to_model(name))
         return call(recipient, arguments)
 
     def answered(self, call_id: str, text: str, path: str) -> Message:

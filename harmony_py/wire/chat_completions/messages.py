@@ -15,7 +15,7 @@ from harmony_py.wire.fields import (
     unsupported,
     wrong_type,
 )
-from harmony_py.wire.history import Calls, answer, preamble, result, said, thought
+from harmony_py.wire.history import Calls, answer, preamble, result, said, speakable, thought
 from harmony_py.wire.opening import instruction
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class _Reader:
 
     def _function(self, fields: Fields) -> list[Message]:
         """A result in the form that preceded tool calls: it names the function itself."""
-        name = checked_word(fields.needed_text("name"), fields.at("name"))
-        return [result(self._names.to_model(name), _content(fields) or "")]
+        name = fields.needed_word("name")
+        return [result(speakable(self._names.to_model(name)), _content(fields) or "")]
 
 
 def read_assistant(fields: Fields, calls: Calls) -> list[Message]:
@@ -121,7 +121,7 @@ def _made(fields: Fields, calls: Calls) -> list[Message]:
 
 
 def _call(calls: Calls, call_id: str, function: Fields) -> Message:
-    name = checked_word(function.needed_text("name"), function.at("name"))
+    name = function.needed_word("name")
     message = calls.made(call_id, name, function.needed_text("arguments"))
     function.close()
     return message

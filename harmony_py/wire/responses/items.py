@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
 from harmony_py.format.retention import ANALYSIS
-from harmony_py.wire.fields import Fields, checked_word, invalid, one_of, shortened, unsupported, wrong_type
-from harmony_py.wire.history import Calls, answer, call, preamble, result, said, thought
+from harmony_py.wire.fields import Fields, invalid, one_of, shortened, unsupported, wrong_type
+from harmony_py.wire.history import Calls, answer, call, preamble, result, said, speakable, thought
 from harmony_py.wire.opening import instruction
 from harmony_py.wire.responses.store import NOTHING_SAID, Past
 from harmony_py.wire.tools import BROWSER, PYTHON
@@ -81,7 +81,7 @@ class _Reader:
         return Fields(found, fields.path)
 
     def _function_call(self, fields: Fields) -> list[Message]:
-        name = checked_word(fields.needed_text("name"), fields.at("name"))
+        name = fields.needed_word("name")
         for ignored in ("caller", "namespace"):
             fields.take(ignored)
         return [self._calls.made(fields.needed_text("call_id"), name, fields.needed_text("arguments"))]
@@ -179,14 +179,13 @@ def _code_interpreter(fields: Fields) -> list[Message]:
 
 
 def _mcp(fields: Fields) -> list[Message]:
-    label = checked_word(fields.needed_text("server_label"), fields.at("server_label"))
-    name = checked_word(fields.needed_text("name"), fields.at("name"))
+    recipient = speakable(f"{fields.needed_word('server_label')}.{fields.needed_text('name')}")
     fields.take("approval_request_id")
     output, error = fields.text("output"), fields.take("error")
-    messages = [call(f"{label}.{name}", fields.needed_text("arguments"))]
+    messages = [call(recipient, fields.needed_text("arguments"))]
     if output is None and error is not None:
         output = json.dumps(error, ensure_ascii=False)
-    return messages if output is None else [*messages, result(f"{label}.{name}", output)]
+    return messages if output is None else [*messages, result(recipient, output)]
 
 
 def _nothing(fields: Fields) -> list[Message]:
