@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from harmony_py import Conversation, ToolNamespaceConfig, load_harmony_encoding
 from harmony_py.errors import WireError
 from harmony_py.testing import strategies as streams
-from harmony_py.testing.tokens import Stream
 from harmony_py.wire import history
 from harmony_py.wire.responses import (
     EventReader,
@@ -34,6 +33,7 @@ from tests.wire_json import anything, response_requests, response_sessions, text
 from tests.wire_oracle import as_response, counting, parsed, parsed_events, replayed
 
 if TYPE_CHECKING:
+    from harmony_py.testing.tokens import Stream
     from harmony_py.wire.options import Options
 
 STREAMS = st.one_of(
