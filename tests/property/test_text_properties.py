@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from harmony_py.format.text import Markers, TextParser, parse_text
 from harmony_py.testing.strategies import decodable_tokens, well_formed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harmony_py.testing.tokens import Stream
 
 words = st.sampled_from(
@@ -104,6 +107,15 @@ def test_text_without_markers_is_one_message_byte_for_byte(text: str) -> None:
         assert [m.text for m in parse_text(content).messages] == [text]
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """No garbage collection: it would walk all that other tests have left, more often for more objects."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_long_text_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
         start = time.process_time()
