@@ -7,7 +7,7 @@ RUST := $(shell find rust_ext -path rust_ext/target -prune -o -type f -print)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fmt clean
+.PHONY: help demo test check bench fuzz fmt clean
 
 help:  ## Show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,16 @@ $(VENV)/bench: $(VENV)/package
 
 bench: $(VENV)/bench  ## The tokenizer beside its rivals; BENCH=--quick takes three minutes
 	$(BIN)/python -m benchmarks tokenizer $(BENCH)
+
+FUZZ_SECONDS ?= 60
+FUZZED := tests/property/test_parse_properties.py
+
+fuzz: $(VENV)/dev  ## Coverage leads: every Rust target and parser property, FUZZ_SECONDS=60 each
+	$(BIN)/pip install --quiet --group fuzz
+	for target in rust_ext/fuzz/targets/*.rs; do \
+	  rust_ext/fuzz/run.sh $$(basename $$target .rs) -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	for property in $$(sed -n 's/^def \(test_[a-z_]*\).*/\1/p' $(FUZZED)); do \
+	  $(BIN)/python tests/fuzz_property.py $(FUZZED) $$property -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 fmt:  ## Format Python and Rust
 	$(BIN)/ruff format .

@@ -9,6 +9,11 @@ COMMANDS = {
     "tokenizer": "text to ids beside tiktoken, tokenizers, fastokens, gigatoken and quicktok",
     "render": "conversations to tokens beside openai-harmony",
     "parse": "tokens to messages beside openai-harmony",
+    "decode": "tokens of the model, one by one, beside transformers",
+    "kernels": "the model's multiplications on the processor beside torch and the memory",
+    "constrain": "masks: what the vocabulary, a specification and each token cost",
+    "vllm_parser": "vLLM's parser and renderer beside ours, in an unpacked vLLM",
+    "sglang_parser": "SGLang's text parser beside ours, in an unpacked SGLang",
     "corpora": "write the texts that are measured on as plain files, with their hashes",
 }
 

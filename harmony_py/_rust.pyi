@@ -1,11 +1,23 @@
-"""The Rust core: bytes and ranks. The methods are documented where they are written, in `rust_ext/src`."""
+"""The Rust core: bytes and ranks, and the model's multiplications on the processor.
+
+All of it is documented where it is written, in `rust_ext/src`.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, TypeAlias, final
 
 from typing_extensions import Buffer, Self, disjoint_base
 
-__all__ = ["Core", "IncrementalEncoder", "class_ranges", "vocabulary"]
+__all__ = [
+    "Core",
+    "IncrementalEncoder",
+    "class_ranges",
+    "kernel_implementations",
+    "kernel_linear",
+    "kernel_moe",
+    "kernel_mxfp4_linear",
+    "vocabulary",
+]
 
 _Names: TypeAlias = Literal["all"] | Collection[str]
 _Ids: TypeAlias = Sequence[int] | Buffer
@@ -55,3 +67,43 @@ class IncrementalEncoder:
 
 def vocabulary() -> list[bytes]: ...
 def class_ranges(bits: int) -> list[tuple[int, int]]: ...
+
+# Tensors come as DLPack capsules, each of which is used up by the call.
+_Tensor: TypeAlias = object
+
+def kernel_implementations() -> list[str]: ...
+def kernel_linear(
+    x: _Tensor,
+    weight: _Tensor,
+    bias: _Tensor | None,
+    out: _Tensor,
+    *,
+    threads: int | None = None,
+    implementation: str | None = None,
+) -> None: ...
+def kernel_mxfp4_linear(
+    x: _Tensor,
+    blocks: _Tensor,
+    scales: _Tensor,
+    bias: _Tensor | None,
+    out: _Tensor,
+    *,
+    threads: int | None = None,
+    implementation: str | None = None,
+) -> None: ...
+def kernel_moe(
+    x: _Tensor,
+    experts: _Tensor,
+    shares: _Tensor,
+    gate_up_blocks: _Tensor,
+    gate_up_scales: _Tensor,
+    gate_up_bias: _Tensor,
+    down_blocks: _Tensor,
+    down_scales: _Tensor,
+    down_bias: _Tensor,
+    limit: float,
+    out: _Tensor,
+    *,
+    threads: int | None = None,
+    implementation: str | None = None,
+) -> None: ...

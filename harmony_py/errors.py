@@ -64,6 +64,45 @@ class ParseError(HarmonyError):
         )
 
 
+class WireError(HarmonyError):
+    """JSON that an OpenAI API does not take: which field, what is wrong with it, in the API's own shape."""
+
+    def __init__(
+        self,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str = "invalid_request_error",
+    ) -> None:
+        super().__init__(message, param, code, kind)
+        self.message = message
+        self.param = param
+        """The path of the field, as in `messages[2].content`."""
+        self.code = code
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body of the API's own answer to such a request."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+class ConstraintError(HarmonyError):
+    """What may come next cannot be said, or something else came: where, and why."""
+
+    def __init__(self, reason: str, where: str) -> None:
+        super().__init__(reason, where)
+        self.reason = reason
+        self.where = where
+        """The field of the specification, with the place in its schema; or which token of the turn."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
 class ArgumentsError(HarmonyError):
     """A tool call's content is no JSON object: what is wrong with it, and where."""
 
@@ -109,3 +148,21 @@ class PromptError(HarmonyError):
     def __str__(self) -> str:
         where = "prompt" if self.token_index is None else f"prompt, token index {self.token_index}"
         return f"{where}: {self.reason}"
+
+
+class EngineError(HarmonyError):
+    """An engine that failed, or that cannot do what it is asked: which one, why, what it had drawn before."""
+
+    def __init__(self, engine: str, reason: str, tokens: tuple[int, ...] = (), text: str = "") -> None:
+        super().__init__(engine, reason, tokens, text)
+        self.engine = engine
+        """The engine's name; of a server also its address."""
+        self.reason = reason
+        self.tokens = tokens
+        """What it had drawn before it failed."""
+        self.text = text
+        """The same as text, from engines that give text."""
+
+    def __str__(self) -> str:
+        kept = f" ({len(self.tokens)} tokens had come before)" if self.tokens else ""
+        return f"{self.engine}: {self.reason}{kept}"

@@ -35,14 +35,18 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 HOSTS = {
     "hypothesis",
+    "llguidance",
     "numpy",
     "openai_harmony",
     "regex",
+    "safetensors",
+    "sglang",
     "tiktoken",
     "tokenizers",
     "torch",
     "transformers",
     "vllm",
+    "xgrammar",
 }
 """What `import harmony_py` must not pull in: not everybody has it, and it takes time."""
 

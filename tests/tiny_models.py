@@ -21,6 +21,27 @@ TINY = ModelConfig(
 )
 """No two of its sizes are the same, so that none can stand for another unnoticed."""
 
+UNUSUAL = ModelConfig(
+    layers=3,
+    experts=5,
+    experts_per_token=2,
+    hidden=64,
+    intermediate=160,
+    heads=3,
+    kv_heads=1,
+    head_dim=96,
+    vocab=300,
+    sliding_window=5,
+    swiglu_limit=0.5,
+    rope_theta=10_000.0,
+    rope_factor=4.0,
+    rope_slow=2.0,
+    rope_fast=16.0,
+    original_context=1024,
+    norm_eps=1e-3,
+)
+"""Every number is another than the published models have, and the activation's limit is often reached."""
+
 LAYOUTS = ("original", "packed", "dense")
 
 

@@ -75,7 +75,7 @@ def attend(x: Tensor, weights: Attention, config: ModelConfig, turn: Turns, wind
 def consult(x: Tensor, weights: Experts, config: ModelConfig) -> Tensor:
     shape = x.shape
     x = normalise(x, weights.norm, config.norm_eps).flatten(0, 1)
-    chosen, shares = route(x, weights, config)
+    chosen, shares = route(linear(x, weights.router, weights.router_bias), config.experts_per_token)
     weight_of = torch.zeros(len(x), config.experts).scatter(1, chosen, shares)
     up, down = weights.gate_up, weights.down
     inner = swiglu(torch.einsum("th,eih->eti", x, up) + weights.gate_up_bias[:, None], config.swiglu_limit)

@@ -122,7 +122,7 @@ class Message(BaseModel):
     @property
     def is_tool_call(self) -> bool:
         """Whether the assistant addresses a tool here: a recipient that is neither everyone nor a role."""
-        return self.author.role == Role.ASSISTANT and _names_tool(self.recipient)
+        return self.author.role == Role.ASSISTANT and names_tool(self.recipient)
 
     def arguments(self, *, repair: bool = False, only_parameter: str | None = None) -> Arguments:
         """The JSON object that a call passes, or `ArgumentsError`; see `parse_arguments` for repairs."""
@@ -252,7 +252,8 @@ def _as_content(content: str | Content) -> Any:
     return TextContent(text=content) if isinstance(content, str) else content
 
 
-def _names_tool(recipient: str | None) -> bool:
+def names_tool(recipient: str | None) -> bool:
+    """Whether a recipient is a tool: neither everyone nor a role."""
     return bool(recipient) and recipient != EVERYONE and recipient not in _ROLE_NAMES
 
 

@@ -32,6 +32,10 @@ CHUNK: Final = 512
 QUERIES: Final = 128
 """Tokens whose scores are computed at once: about as many as a sliding layer sees."""
 
+FEW: Final = 16
+"""The scores of so few tokens are computed one by one. Guesses come out as they would alone then, to the last
+bit, with kernels that no token beside one changes; the processor's are such."""
+
 SCORES: Final = 1 << 25
 """So many scores are held at once, whatever the context: 128 MB."""
 
@@ -167,7 +171,7 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, sinks: Tensor, window
     """
     count, heads, _ = query.shape
     past = keys.shape[1] - count
-    size = max(1, min(QUERIES, SCORES // (heads * keys.shape[1])))
+    size = 1 if count <= FEW else max(1, min(QUERIES, SCORES // (heads * keys.shape[1])))
     parts = []
     for start in range(0, count, size):
         part = query[start : start + size]

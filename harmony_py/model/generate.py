@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from harmony_py.errors import PromptError, SamplingError
 from harmony_py.model import ids
-from harmony_py.model.cache import SLACK
-from harmony_py.model.forward import CHUNK, Row
+from harmony_py.model.forward import CHUNK, FEW, Row
 from harmony_py.model.mask import permitted
 from harmony_py.model.sample import Sampler
 from harmony_py.model.speculate import Lookup
@@ -55,8 +54,8 @@ class Options(NamedTuple):
     progress: Progress | None = None
 
     def checked(self) -> Options:
-        if not isinstance(self.speculate, int) or not 0 <= self.speculate <= SLACK:
-            raise SamplingError("speculate", self.speculate, f"a number of guesses from 0 to {SLACK}")
+        if not isinstance(self.speculate, int) or not 0 <= self.speculate < FEW:
+            raise SamplingError("speculate", self.speculate, f"a number of guesses from 0 to {FEW - 1}")
         if not isinstance(self.chunk, int) or self.chunk < 1:
             raise SamplingError("chunk", self.chunk, "a number of tokens from 1")
         return self

@@ -63,21 +63,25 @@ class Layout(NamedTuple):
         ]
 
     def build(self, config: ModelConfig, read: Callable[[str], Tensor]) -> Weights:
-        """The weights out of the stored tensors, which `read` gives by their names. Only views are made."""
+        """The weights out of the stored tensors, which `read` gives by their names. Only views are made.
+
+        `read` is asked for a tensor as often as something of it is needed.
+        """
+        rows = [config.query_rows, config.kv_rows, config.kv_rows]
 
         def get(field: str, layer: int | None) -> Tensor | Mxfp4:
-            def stored(field: str) -> Tensor:
+            def one(field: str) -> Tensor:
                 return read(self.names[field].format(layer))
 
             if field in self.names:
-                return stored(field)
+                return one(field)
             if f"{field}.blocks" in self.names:
-                return Mxfp4(stored(f"{field}.blocks"), stored(f"{field}.scales"))
+                return Mxfp4(one(f"{field}.blocks"), one(f"{field}.scales"))
             if f"{field}.turned" in self.names:
-                return stored(f"{field}.turned").transpose(1, 2)
-            kind, bias = field.removesuffix("_bias"), "_bias" if field.endswith("_bias") else ""
-            rows = [config.query_rows, config.kv_rows, config.kv_rows]
-            return torch.split(stored(f"attention.qkv{bias}"), rows)[_QKV.index(kind)]
+                return one(f"{field}.turned").transpose(1, 2)
+            bias = "_bias" if field.endswith("_bias") else ""
+            part = _QKV.index(field.removesuffix("_bias"))
+            return torch.split(one(f"attention.qkv{bias}"), rows)[part]
 
         return build(config.layers, get)
 

@@ -32,6 +32,5 @@ def available(device: str | torch.device) -> int | None:
     if device.type != "cpu" or not hasattr(os, "sysconf"):
         return None
     limits = [Path(limit).read_text().strip() for limit in _LIMITS if Path(limit).exists()]
-    return min(
-        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *map(int, filter(str.isdigit, limits))
-    )
+    built_in = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([built_in, *(int(limit) for limit in limits if limit.isdigit())])

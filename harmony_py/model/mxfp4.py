@@ -28,24 +28,23 @@ _LARGEST_EXPONENT: Final = 2
 """Of 4 and 6, the largest numbers."""
 
 
+_PAIRS: Final = torch.tensor([(VALUES[byte & 15], VALUES[byte >> 4]) for byte in range(256)])
+_FACTORS: Final = torch.tensor([*(2.0 ** (byte - BIAS) for byte in range(NAN_SCALE)), torch.nan])
+"""What each byte of blocks and of scales means."""
+
+
 def unpack(matrix: Mxfp4, dtype: torch.dtype = torch.float32) -> Tensor:
     """The numbers of `matrix`, [..., rows, columns].
 
     Exact in float32 and in bfloat16, but for scales from 253 on, of which the largest numbers are infinite
     there. The scale 255 makes all its numbers NaN.
     """
-    device = matrix.blocks.device
-    pairs = torch.tensor([(VALUES[byte & 15], VALUES[byte >> 4]) for byte in range(256)], device=device)
-    numbers = functional.embedding(matrix.blocks.int(), pairs).flatten(-2)
-    return (numbers * scale_factors(matrix.scales).unsqueeze(-1)).flatten(-2).to(dtype)
+    numbers = functional.embedding(matrix.blocks.int(), _PAIRS.to(matrix.blocks.device)).flatten(-2)
+    return (numbers * _factors(matrix.scales).unsqueeze(-1)).flatten(-2).to(dtype)
 
 
-def scale_factors(scales: Tensor) -> Tensor:
-    """What each scale byte means, in float32."""
-    exponents = torch.arange(256, dtype=torch.float64) - BIAS
-    factors = torch.exp2(exponents).float()
-    factors[NAN_SCALE] = torch.nan
-    return factors.to(scales.device)[scales.int()]
+def _factors(scales: Tensor) -> Tensor:
+    return _FACTORS.to(scales.device)[scales.int()]
 
 
 def pack(codes: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ def quantise(numbers: Tensor) -> Mxfp4:
     exponents = torch.frexp(largest).exponent - 1 - _LARGEST_EXPONENT
     scales = torch.where(largest == 0, 0, exponents).clamp(min=-BIAS) + BIAS
     scales = scales.to(torch.uint8)
-    codes = _round(groups / scale_factors(scales).unsqueeze(-1))
+    codes = _round(groups / _factors(scales).unsqueeze(-1))
     return Mxfp4(pack(codes.flatten(-2)), scales)
 
 

@@ -1,11 +1,14 @@
-"""The three heavy operations of the model, in plain torch: what every kernel is compared with.
+"""The three heavy operations of the model in plain torch, what every kernel is compared with; and the choice.
 
-Numbers are computed in the type of `x`; weights are unpacked or cast to it as they are used.
+Numbers are computed in the type of `x`; weights are unpacked or cast to it as they are used. An
+implementation is a module with three functions of these names and signatures.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import functools
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import torch
 from torch.nn import functional
@@ -43,7 +46,11 @@ def moe(
     down_bias: Tensor,
     limit: float,
 ) -> Tensor:
-    """The sum over each token's `experts` [m, top] (int64) of what they make of `x`, by their `shares`."""
+    """What each token's `experts` [m, top] (int64) make of `x` [m, hidden], summed by their `shares`.
+
+    An expert is `swiglu` between two matrices [2 * intermediate, hidden] and [hidden, intermediate]; `shares`
+    are float32 [m, top]. The sum is float32 before it is rounded to the type of `x`.
+    """
     gate_up, down = Mxfp4(gate_up_blocks, gate_up_scales), Mxfp4(down_blocks, down_scales)
     return dense_moe(x, experts, shares, gate_up, gate_up_bias, down, down_bias, limit)
 
@@ -61,6 +68,8 @@ def dense_moe(
     """The same for experts in either form: each expert at a time is unpacked and given its tokens."""
     total = torch.zeros_like(x, dtype=torch.float32)
     for expert in sorted(set(experts.flatten().tolist())):
+        if not 0 <= expert < len(down_bias):
+            raise IndexError(f"expert {expert}: expected 0 to {len(down_bias) - 1}")
         tokens, places = (experts == expert).nonzero(as_tuple=True)
         inner = swiglu(linear(x[tokens], _matrix(gate_up, expert, x.dtype), gate_up_bias[expert]), limit)
         outer = linear(inner, _matrix(down, expert, x.dtype), down_bias[expert])
@@ -115,11 +124,32 @@ class Kernels(NamedTuple):
         return dense_moe(x, chosen, shares, up, up_bias, down, down_bias, limit)
 
 
-TORCH = Kernels("torch", linear, mxfp4_linear, moe)
+TORCH: Final = Kernels("torch", linear, mxfp4_linear, moe)
+
+_IMPLEMENTATIONS: Final[dict[str, tuple[str, str | None]]] = {
+    "torch": ("ops", None),
+    "library": ("library", None),
+    "rust": ("kernels.cpu", "cpu"),
+}
+"""The module of each, and the type of device that it is for if not for any."""
 
 
+@functools.cache
 def kernels(name: str = "auto", device: str | torch.device = "cpu") -> Kernels:
-    """The operations by the name of who implements them; `"auto"` is the fastest that `device` has."""
-    if name in ("auto", "torch"):
-        return TORCH
-    raise HarmonyError(f"kernels: expected 'auto' or 'torch', found {name!r}")
+    """The operations by the name of who implements them.
+
+    `"auto"` is the one made for this type of device, `"torch"` the oracle, which runs on any. `"library"`
+    is `"auto"` behind `torch.library`, for `torch.compile`.
+    """
+    kind = torch.device(device).type
+    if name == "auto":
+        made_for = {home: name for name, (_, home) in _IMPLEMENTATIONS.items() if home}
+        name = made_for.get(kind, "torch")
+    if name not in _IMPLEMENTATIONS:
+        known = ", ".join(["auto", *_IMPLEMENTATIONS])
+        raise HarmonyError(f"kernels: expected one of {known}, found {name!r}")
+    module_name, home = _IMPLEMENTATIONS[name]
+    if home not in (None, kind):
+        raise HarmonyError(f"kernels {name!r}: expected a device of type {home}, found {kind}")
+    module = import_module(f"harmony_py.model.{module_name}")
+    return Kernels(name, module.linear, module.mxfp4_linear, module.moe)

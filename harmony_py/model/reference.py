@@ -34,7 +34,7 @@ def forward(
 ) -> Tensor:
     """The logits behind each of `ids` (int64 [length]): float32 [length, vocab].
 
-    Takes time and memory in the square of the length.
+    `kernels` compute the experts. Takes time and memory in the square of the length.
     """
     check_ids(ids, config)
     turn = turns(config, torch.arange(len(ids), device=ids.device))
@@ -91,14 +91,14 @@ def softmax_with_sink(scores: Tensor, sinks: Tensor) -> Tensor:
 def consult(x: Tensor, weights: Experts, config: ModelConfig, kernels: Kernels) -> Tensor:
     """What the experts add to `x` [length, hidden]."""
     x = normalise(x, weights.norm, config.norm_eps)
-    chosen, shares = route(x, weights, config)
+    chosen, shares = route(linear(x, weights.router, weights.router_bias), config.experts_per_token)
     return kernels.mixture(x, chosen, shares, weights, config.swiglu_limit)
 
 
-def route(x: Tensor, weights: Experts, config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Each token's experts and their shares, [length, experts_per_token]. On a tie the first expert wins."""
-    scores, experts = linear(x, weights.router, weights.router_bias).sort(
-        dim=-1, descending=True, stable=True
-    )
-    most = config.experts_per_token
+def route(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The `most` experts of the highest `scores` [length, experts], and their shares, float32 [length, most].
+
+    On a tie the first expert wins.
+    """
+    scores, experts = scores.sort(dim=-1, descending=True, stable=True)
     return experts[:, :most], scores[:, :most].float().softmax(dim=-1)

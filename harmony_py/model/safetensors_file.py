@@ -96,12 +96,12 @@ def _read_header(path: Path, data: mmap.mmap) -> dict[str, Stored]:
     if not isinstance(header, dict):
         raise CheckpointError(f"{path}: the header is no JSON object")
     header.pop("__metadata__", None)
-    tensors = {name: _stored(f"{path}: tensor {name!r}", value, begin) for name, value in header.items()}
+    tensors = {name: _stored(f"{path}: tensor {name!r:.200}", value, begin) for name, value in header.items()}
     end = begin
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1][2:]):
         if tensor.start != end:
             raise CheckpointError(
-                f"{path}: tensor {name!r}: expected to begin at {end}, found {tensor.start}"
+                f"{path}: tensor {name!r:.200}: expected to begin at {end}, found {tensor.start}"
             )
         end = tensor.end
     if end != len(data):
@@ -113,7 +113,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{name!r} stands there twice")
+        raise ValueError(f"{name!r:.200} stands there twice")
     return values
 
 

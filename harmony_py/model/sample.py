@@ -133,7 +133,7 @@ class Sampler:
             token = int(scores.argmax())
         else:
             ids, weights = candidates(scores, self.sampling)
-            token = int(ids[_at(weights, uniform(self.seed, step))])
+            token = int(ids[pick(weights, uniform(self.seed, step))])
         logprobs = logits.log_softmax(0)
         top = ranked(logprobs, min(self.sampling.logprobs, len(logits)))
         return Drawn(
@@ -157,18 +157,24 @@ _UNUSABLE: Final = {
 def candidates(scores: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     """Ids that may be drawn, ascending, and their weights: the likeliest's is 1."""
     weights = ((scores - scores.max()) / sampling.temperature).exp_()
+    ids = _filtered(weights, sampling)
+    if ids is None:
+        # Picking all of two hundred thousand would take longer than the rest.
+        return torch.arange(len(weights), device=weights.device), weights
+    return ids, weights[ids]
+
+
+def _filtered(weights: Tensor, sampling: Sampling) -> Tensor | None:
+    """The ids that the filters leave, ascending; None for all."""
+    ids = None
     if sampling.top_k is not None and sampling.top_k < len(weights):
         ids = ranked(weights, sampling.top_k)
-        if sampling.top_p is not None and sampling.top_p < 1:
-            ids = _head(ids, weights, float(weights[ids].sum(dtype=torch.float64)) * sampling.top_p)
-    elif sampling.top_p is not None and sampling.top_p < 1:
-        ids = _nucleus(weights, float(weights.sum(dtype=torch.float64)) * sampling.top_p)
-    else:
-        ids = torch.arange(len(weights), device=weights.device)
-    ids = ids.sort().values
+    if sampling.top_p is not None and sampling.top_p < 1:
+        ids = _nucleus(weights, sampling.top_p) if ids is None else _head(ids, weights, sampling.top_p)
     if sampling.min_p:
-        ids = ids[weights[ids] >= sampling.min_p]
-    return ids, weights[ids]
+        above = weights >= sampling.min_p
+        ids = above.nonzero().flatten() if ids is None else ids[above[ids]]
+    return None if ids is None else ids.sort().values
 
 
 def ranked(values: Tensor, count: int) -> Tensor:
@@ -184,19 +190,25 @@ def ranked(values: Tensor, count: int) -> Tensor:
 
 
 def _nucleus(weights: Tensor, share: float) -> Tensor:
-    """The fewest likeliest ids whose weights come to `share`; usually they are few, so it begins with few."""
+    """The fewest likeliest ids that hold this share of all weight. Usually few do: it looks at few first."""
+    total = _total(weights)
     for count in RANKED_AT_ONCE:
         if count < len(weights):
             ids = ranked(weights, count)
-            if float(weights[ids].sum(dtype=torch.float64)) >= share:
-                return _head(ids, weights, share)
+            if _total(weights[ids]) >= share * total:
+                return _head(ids, weights, share, total)
     return _head(ranked(weights, len(weights)), weights, share)
 
 
-def _head(ids: Tensor, weights: Tensor, share: float) -> Tensor:
-    """As many of `ids` as it takes for their weights to come to `share`."""
+def _head(ids: Tensor, weights: Tensor, share: float, total: float | None = None) -> Tensor:
+    """As many of `ids` as it takes to hold this share of `total`, by default of their own weight."""
     sums = weights[ids].cumsum(0, dtype=torch.float64)
-    return ids[: int((sums < share).sum()) + 1]
+    wanted = share * (float(sums[-1]) if total is None else total)
+    return ids[: int((sums < wanted).sum()) + 1]
+
+
+def _total(weights: Tensor) -> float:
+    return float(weights.sum(dtype=torch.float64))
 
 
 def uniform(seed: int, step: int) -> float:
@@ -205,8 +217,8 @@ def uniform(seed: int, step: int) -> float:
     return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
 
 
-def _at(weights: Tensor, share: float) -> int:
-    """Where `share` of all the weight lies to the left; never at a weight of 0."""
+def pick(weights: Tensor, share: float) -> int:
+    """The place that has `share` of all weight to its left; never one of weight 0."""
     sums = weights.cumsum(0, dtype=torch.float64)
     index = torch.searchsorted(sums, sums[-1] * share, right=True)
     last = torch.searchsorted(sums, sums[-1])

@@ -98,7 +98,7 @@ impl Encoder {
 
     // Inlined, with all below it, into the function that says which instructions there are.
     #[inline(always)]
-    fn encode_with<C: Classify>(&mut self, text: &str, out: &mut Vec<u32>) {
+    pub fn encode_with<C: Classify>(&mut self, text: &str, out: &mut Vec<u32>) {
         let (pieces, pairs) = (Pieces::get(), Pairs::get());
         let mut pretokenizer = Pretokenizer::new(text);
         loop {
@@ -274,38 +274,5 @@ unsafe fn append_few(out: &mut Vec<u32>, found: &Found) {
     unsafe {
         out.as_mut_ptr().add(out.len()).cast::<[u32; Found::FEW]>().write_unaligned(found.ids);
         out.set_len(out.len() + found.count as usize);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        merge::heap,
-        pretokenize::scalar,
-        testing::{Random, texts},
-    };
-
-    fn slow(text: &str) -> Vec<u32> {
-        let (mut at, mut ids) = (0, Vec::new());
-        while at < text.len() {
-            let end = scalar::piece_end(text, at);
-            heap::merge(&text.as_bytes()[at..end], &mut ids);
-            at = end;
-        }
-        ids
-    }
-
-    #[test]
-    fn encodes_as_single_pieces_and_the_heap_do() {
-        let mut encoder = Encoder::default();
-        for text in texts(Random::new(1), 20_000) {
-            let (mut ids, mut portable) = (Vec::new(), Vec::new());
-            encoder.encode(&text, &mut ids);
-            encoder.encode_with::<blocks::Portable>(&text, &mut portable);
-            let expected = slow(&text);
-            assert_eq!(ids, expected, "{text:?}");
-            assert_eq!(portable, expected, "{text:?}");
-        }
     }
 }

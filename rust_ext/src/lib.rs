@@ -1,12 +1,16 @@
-//! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`. Knows no messages.
+//! Bytes and ranks: the o200k_harmony tokenizer under `harmony_py`; and in `kernels` the model's
+//! multiplications on the processor. Knows no messages.
 
 mod boundary;
 mod cache;
+#[cfg(any(test, fuzzing))]
+pub mod checks;
 mod classes;
 mod cuts;
 mod decode;
 mod encoder;
 mod incremental;
+mod kernels;
 mod key;
 mod merge;
 mod pair_hash;
@@ -15,6 +19,8 @@ mod pieces;
 mod placement;
 mod pretokenize;
 mod python;
+#[cfg(any(test, fuzzing))]
+mod slow;
 mod special;
 mod table;
 #[cfg(test)]

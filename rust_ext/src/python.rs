@@ -2,6 +2,7 @@
 
 mod ids;
 mod incremental;
+mod kernels;
 mod policy;
 mod text;
 
@@ -16,6 +17,7 @@ use crate::{
 };
 use ids::TokenBuffer;
 use incremental::IncrementalEncoder;
+use kernels::{kernel_implementations, kernel_linear, kernel_moe, kernel_mxfp4_linear};
 use policy::{Argument, Special};
 use pyo3::{
     exceptions::{PyKeyError, PyValueError},
@@ -344,5 +346,8 @@ fn class_ranges(bits: u8) -> Vec<(u32, u32)> {
 #[pymodule(gil_used = true)]
 mod _rust {
     #[pymodule_export]
-    use super::{Core, IncrementalEncoder, class_ranges, vocabulary};
+    use super::{
+        Core, IncrementalEncoder, class_ranges, kernel_implementations, kernel_linear, kernel_moe,
+        kernel_mxfp4_linear, vocabulary,
+    };
 }

@@ -1,12 +1,5 @@
 //! Random texts for tests, made of what the pattern and the merges find hard.
 
-/// The tokens of a piece, by the slow twin.
-pub fn merged(piece: &[u8]) -> Vec<u32> {
-    let mut tokens = Vec::new();
-    crate::merge::heap::merge(piece, &mut tokens);
-    tokens
-}
-
 /// Xorshift: repeatable, and good enough to pick characters.
 pub struct Random(u64);
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-from strategies import flat_conversations, flat_messages
 
 from harmony_py.compat import openai_harmony as ours
+from harmony_py.testing.strategies import flat_conversations, flat_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tiny_models import LAYOUTS, TINY, some_ids
+from tiny_models import LAYOUTS, TINY, UNUSUAL, some_ids
 from transformers import GptOssForCausalLM, Mxfp4Config
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.utils import logging
 
 from harmony_py.model import checkpoint
+from harmony_py.model.mxfp4 import unpack
 from harmony_py.model.reference import forward
 from harmony_py.model.rope import turns
 from harmony_py.model.saving import random_checkpoint
+from harmony_py.model.weights import Mxfp4
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +70,18 @@ def test_every_layout_gives_their_logits(
         )
 
 
+@pytest.mark.parametrize("layout", ["packed", "dense"])
+def test_every_number_of_a_config_counts_as_theirs_does(layout: str, tmp_path: Path) -> None:
+    random_checkpoint(tmp_path, UNUSUAL, layout=layout, seed=3)
+    theirs, opened = load(tmp_path, packed=layout == "packed"), checkpoint.open(tmp_path)
+    assert opened.config == UNUSUAL
+    for length in (1, 5, 6, 60):
+        ids = some_ids(length, vocab=UNUSUAL.vocab)
+        torch.testing.assert_close(
+            forward(opened.weights(), UNUSUAL, ids), logits(theirs, ids), rtol=0, atol=TOLERANCE
+        )
+
+
 @pytest.mark.parametrize("name", ["packed-3", "dense-1", "dense-3"])
 def test_they_read_every_form_that_we_write(name: str, directory: Path, theirs: GptOssForCausalLM) -> None:
     again = load(directory / name, packed=name.startswith("packed")).state_dict()
@@ -97,3 +112,12 @@ def test_positions_turn_as_theirs_do(theirs: GptOssForCausalLM) -> None:
         turns(TINY, positions), theirs.model.rotary_emb(torch.zeros(1), positions[None]), strict=True
     ):
         assert torch.equal(ours, other[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_byte_with_every_scale_is_what_they_unpack(dtype: torch.dtype) -> None:
+    blocks = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).repeat(1, 255, 1, 1)
+    # But for the scale 255, which the standard says is NaN and they take for 2 ** 128.
+    scales = torch.arange(255, dtype=torch.uint8).view(1, 255, 1).repeat(1, 1, 16)
+    theirs = convert_moe_packed_tensors(blocks, scales, dtype=dtype)
+    assert torch.equal(unpack(Mxfp4(blocks, scales), dtype).transpose(1, 2), theirs)

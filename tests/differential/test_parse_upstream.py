@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import openai_harmony as upstream
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import (
-    Fields,
-    decodable_tokens,
-    fields,
-    header_stream,
-    upstream_encoding,
-    well_formed,
-)
+from token_streams import Fields, fields, upstream_encoding
 
 from harmony_py.errors import ParseError
 from harmony_py.format.parse import StreamableParser, parse
+from harmony_py.testing.strategies import decodable_tokens, header_stream, well_formed
 from harmony_py.tokenizer.special import START
+
+if TYPE_CHECKING:
+    from harmony_py.testing.tokens import Stream
 
 
 class Outcome(NamedTuple):
@@ -48,8 +45,8 @@ def our_parse(tokens: list[int], role: str | None) -> Outcome:
 
 
 @given(well_formed())
-def test_messages_are_upstreams_on_well_formed_streams(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_messages_are_upstreams_on_well_formed_streams(case: Stream) -> None:
+    tokens, role, _ = case
     theirs = upstream_parse(tokens, role)
     assert theirs.error is None
     if not any(map(misread, theirs.messages)):
@@ -57,8 +54,8 @@ def test_messages_are_upstreams_on_well_formed_streams(case: tuple[list[int], st
 
 
 @given(well_formed(decodable_tokens))
-def test_every_property_is_upstreams_after_every_token(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_every_property_is_upstreams_after_every_token(case: Stream) -> None:
+    tokens, role, _ = case
     ours = StreamableParser(None, role)
     theirs = upstream.StreamableParser(upstream_encoding(), role and upstream.Role(role))
     for token in tokens:

@@ -8,11 +8,11 @@ from typing import Any
 import openai_harmony as upstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import flat_conversations, flat_messages
 
 from harmony_py.chat import Conversation, Message, Role
 from harmony_py.format.config import UPSTREAM
 from harmony_py.format.encoding import load_harmony_encoding
+from harmony_py.testing.strategies import flat_conversations, flat_messages
 
 OURS = load_harmony_encoding()
 THEIRS = upstream.load_harmony_encoding("HarmonyGptOss")

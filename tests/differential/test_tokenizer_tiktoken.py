@@ -12,9 +12,9 @@ import pytest
 import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
-from texts import runs, spelled_tokens, texts, texts_with_surrogates
 
 from harmony_py import HarmonyError, Tokenizer
+from harmony_py.testing.strategies import runs, spelled_tokens, texts, texts_with_surrogates
 from harmony_py.tokenizer.special import LAST_RESERVED, N_VOCAB, SPECIAL_TOKENS
 
 OURS = Tokenizer.o200k_harmony()

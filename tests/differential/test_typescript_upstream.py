@@ -10,10 +10,10 @@ import openai_harmony as upstream
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import json_schemas, lossless_schemas, odd_schemas
 
 from harmony_py.chat import ToolDescription
 from harmony_py.chat.typescript import SchemaStyle, declaration
+from harmony_py.testing.strategies import json_schemas, lossless_schemas, odd_schemas
 
 
 def ours(parameters: dict[str, Any], style: SchemaStyle) -> str:

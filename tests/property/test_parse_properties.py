@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import any_stream, chunks, decodable_tokens, fields, joined, roles, well_formed
+from token_streams import fields, joined
 
 from harmony_py.errors import ParseError
 from harmony_py.format.decode import to_text
 from harmony_py.format.events import CODES, ContentDelta, Diagnostic, MessageEnd, MessageStart
 from harmony_py.format.parse import ParseResult, StreamableParser, parse
+from harmony_py.testing.strategies import any_stream, chunks, decodable_tokens, roles, well_formed
+
+if TYPE_CHECKING:
+    from harmony_py.testing.tokens import Stream
 
 
 def check_spans(tokens: list[int], result: ParseResult) -> None:
@@ -110,8 +116,8 @@ def test_polling_does_not_change_what_is_parsed(tokens: list[int], role: str | N
 
 
 @given(well_formed(named=True))
-def test_both_policies_agree_on_well_formed_streams(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_both_policies_agree_on_well_formed_streams(case: Stream) -> None:
+    tokens, role, _ = case
     strict = parse(tokens, role)
     recovered = parse(tokens, role, policy="recover")
     assert strict.messages == recovered.messages
@@ -138,8 +144,8 @@ def test_a_strict_error_says_where_and_strict_spans_are_the_tokens(
 
 
 @given(well_formed(named=True))
-def test_a_source_holds_exactly_the_tokens_of_its_message(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_a_source_holds_exactly_the_tokens_of_its_message(case: Stream) -> None:
+    tokens, role, _ = case
     result = parse(tokens, role)
     sources = [message.source for message in result.messages]
     together = [token for source in sources if source for token in source.tokens]
@@ -148,8 +154,8 @@ def test_a_source_holds_exactly_the_tokens_of_its_message(case: tuple[list[int],
 
 
 @given(well_formed(decodable_tokens))
-def test_strict_events_do_not_depend_on_how_tokens_come_in(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_strict_events_do_not_depend_on_how_tokens_come_in(case: Stream) -> None:
+    tokens, role, _ = case
     whole = StreamableParser(None, role)
     single = StreamableParser(None, role)
     expected = joined([*whole.feed(tokens), *whole.finish()])

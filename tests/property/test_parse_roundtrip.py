@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import fields, ids, well_formed
+from token_streams import fields, ids
 
 from harmony_py.chat import Author, Conversation, Message, Role
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import HarmonyEncoding
 from harmony_py.format.parse import parse
+from harmony_py.testing.strategies import well_formed
 from harmony_py.tokenizer.special import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START
+
+if TYPE_CHECKING:
+    from harmony_py.testing.tokens import Stream
 
 encoding = HarmonyEncoding(config=RenderConfig(analysis="never"))
 
 
 @given(well_formed(named=True))
-def test_well_formed_tokens_come_back_as_they_were(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_well_formed_tokens_come_back_as_they_were(case: Stream) -> None:
+    tokens, role, _ = case
     if tokens[-1] not in (END, RETURN, CALL):
         tokens = [*tokens, END]
     messages = parse(tokens, role).messages

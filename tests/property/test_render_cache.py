@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import flat_conversations
 
 from harmony_py.chat import Message, Role, SystemContent
 from harmony_py.format.cache import Cache, Entry
 from harmony_py.format.config import UPSTREAM, RenderConfig
 from harmony_py.format.encoding import HarmonyEncoding
+from harmony_py.testing.strategies import flat_conversations
 
 KEEP = RenderConfig(analysis="never")
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import flat_conversations, hostile_messages, hostile_words
 
 from harmony_py.chat import (
     Author,
@@ -22,6 +21,7 @@ from harmony_py.errors import HarmonyError, RenderError
 from harmony_py.format.config import UPSTREAM, RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.validate import Guard
+from harmony_py.testing.strategies import flat_conversations, hostile_messages, hostile_words
 from harmony_py.tokenizer.special import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, START, START_OF_TEXT
 
 ENCODING = load_harmony_encoding()

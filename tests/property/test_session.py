@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import flat_messages
 
 from harmony_py.chat import Author, Message, Role
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.session import Session
+from harmony_py.testing.strategies import flat_messages
 from harmony_py.tokenizer.special import END, RETURN
 
 ENCODING = load_harmony_encoding()

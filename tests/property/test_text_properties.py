@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import decodable_tokens, fields, joined, tokenizer, well_formed
+from token_streams import fields, joined, tokenizer
 
 from harmony_py.format.events import ContentDelta, MessageEnd
 from harmony_py.format.parse import parse
 from harmony_py.format.text import Markers, TextParser, parse_text
+from harmony_py.testing.strategies import decodable_tokens, well_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harmony_py.testing.tokens import Stream
 
 words = st.sampled_from(
     [
@@ -85,8 +92,8 @@ def test_deltas_are_the_text_of_the_messages(markers: Markers, text: str) -> Non
 
 
 @given(well_formed(decodable_tokens))
-def test_spelled_out_tokens_parse_like_the_tokens(case: tuple[list[int], str | None]) -> None:
-    tokens, role = case
+def test_spelled_out_tokens_parse_like_the_tokens(case: Stream) -> None:
+    tokens, role, _ = case
     expected = parse(tokens, role, policy="recover").messages
     # Content that spells markers is exactly what text cannot tell from structure.
     if not any("<|" in message.text or "assistant" in message.text for message in expected):
@@ -100,6 +107,15 @@ def test_text_without_markers_is_one_message_byte_for_byte(text: str) -> None:
         assert [m.text for m in parse_text(content).messages] == [text]
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """No garbage collection: it would walk all that other tests have left, more often for more objects."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_long_text_takes_time_in_proportion() -> None:
     def seconds(count: int) -> float:
         start = time.process_time()

@@ -7,9 +7,9 @@ import sys
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from texts import chunked, runs, spelled_tokens, texts, texts_with_surrogates
 
 from harmony_py import Tokenizer
+from harmony_py.testing.strategies import chunked, runs, spelled_tokens, texts, texts_with_surrogates
 from harmony_py.tokenizer.reference import ReferenceTokenizer
 from harmony_py.tokenizer.special import ENCODABLE, N_VOCAB
 

@@ -6,13 +6,15 @@ import io
 import itertools
 import math
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tiny_models import TINY
 
 from harmony_py.errors import PromptError, SamplingError
-from harmony_py.model import Cache, Model, ModelConfig, Sampling, Step, progress
+from harmony_py.model import Cache, Model, Sampling, Step, progress
 from harmony_py.model.ops import TORCH
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.sample import Sampler
@@ -23,13 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# Small matrices gain nothing from threads, and waiting for each other on a busy machine costs them seconds.
-torch.set_num_threads(1)
-
-WINDOW = 16
-CONFIG = ModelConfig(
-    layers=2, experts=4, hidden=64, intermediate=32, heads=2, kv_heads=1, vocab=300, sliding_window=WINDOW
-)
+CONFIG = replace(TINY, layers=2, hidden=64, vocab=300)
+WINDOW = CONFIG.sliding_window
 MODEL = Model(CONFIG, random_weights(CONFIG, seed=5), dtype=torch.float32, kernels="torch")
 PROMPT = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(6)).tolist()
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -128,7 +125,7 @@ def test_a_seed_is_told_and_draws_the_same_again() -> None:
 REPEATED = [*PROMPT[:10], *PROMPT[:10], *PROMPT[:10], *PROMPT[:2]]
 
 
-@pytest.mark.parametrize(("speculate", "temperature"), [(1, 0), (4, 0.4), (16, 0)])
+@pytest.mark.parametrize(("speculate", "temperature"), [(1, 0), (4, 0.4), (15, 0)])
 @pytest.mark.parametrize("prompt", [PROMPT, REPEATED])
 def test_guessing_changes_nothing(speculate: int, temperature: float, prompt: list[int]) -> None:
     sampling = Sampling(temperature=temperature, seed=3, max_tokens=40)
@@ -145,17 +142,54 @@ def test_guessing_changes_nothing(speculate: int, temperature: float, prompt: li
         assert statistics.steps + statistics.accepted_tokens == statistics.new_tokens - 1
 
 
+class Few:
+    """Only six tokens are allowed, so that two in a row come again before long."""
+
+    def allowed(self) -> bytes:
+        return b"\x3f" + bytes(CONFIG.vocab // 8)
+
+    def advance(self, token: int) -> None:
+        assert token < 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [0, 3.0])
+def test_with_the_processors_kernels_guessing_changes_not_a_bit(
+    temperature: float, dtype: torch.dtype
+) -> None:
+    model = Model(CONFIG, MODEL.weights, kernels="rust", dtype=dtype)
+    sampling = Sampling(temperature=temperature, seed=4, max_tokens=80, logprobs=3)
+    expected = list(model.generate(PROMPT, sampling, mask=Few()))
+    guessing = model.generate(PROMPT, sampling, mask=Few(), speculate=4)
+    assert list(guessing) == expected
+    assert guessing.statistics.guessed_tokens > guessing.statistics.accepted_tokens > 0
+    masks = [Few(), Few()]
+    batch = list(model.generate_batch([PROMPT, REPEATED], sampling, masks=masks, speculate=4))
+    assert [step for row, step in batch if row == 0] == expected
+
+
+class Circle:
+    """Whatever the model says, only one token is allowed after each: it goes round in a circle of five."""
+
+    at = 0
+
+    def allowed(self) -> list[int]:
+        return [self.at]
+
+    def advance(self, token: int) -> None:
+        self.at = (token + 1) % 5
+
+
+def test_a_guess_that_ends_it_is_the_last() -> None:
+    mask, prompt = Circle(), [*range(5), *range(5)]
+    generation = MODEL.generate(prompt, Sampling(stop=[3]), mask=mask, speculate=4)
+    assert [(step.token, step.finish) for step in generation][-2:] == [(2, None), (3, "stop")]
+    assert mask.at == 4
+    assert generation.cache.tokens == [*prompt, 0, 1, 2]
+    assert generation.statistics.accepted_tokens == 2
+
+
 def test_guesses_that_come_true_save_steps() -> None:
-    # Whatever the model says, only one token is allowed after each: it goes round in a circle of five.
-    class Circle:
-        at = 0
-
-        def allowed(self) -> list[int]:
-            return [self.at]
-
-        def advance(self, token: int) -> None:
-            self.at = (token + 1) % 5
-
     generation = MODEL.generate(PROMPT, Sampling(max_tokens=41), mask=Circle(), speculate=4)
     assert tokens(generation) == [i % 5 for i in range(41)]
     statistics = generation.statistics
@@ -359,8 +393,8 @@ def test_wrong_options_are_named(field: str) -> None:
     for value in (-1, 1.5, None):
         with pytest.raises(SamplingError, match=field):
             MODEL.generate(PROMPT, **{field: value})  # type: ignore[arg-type]
-    with pytest.raises(SamplingError, match="speculate: expected a number of guesses from 0 to 64; got 65"):
-        MODEL.generate(PROMPT, speculate=65)
+    with pytest.raises(SamplingError, match="speculate: expected a number of guesses from 0 to 15; got 16"):
+        MODEL.generate(PROMPT, speculate=16)
 
 
 def test_a_batch_must_be_whole() -> None:

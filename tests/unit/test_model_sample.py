@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harmony_py.errors import HarmonyError, SamplingError
 from harmony_py.model.mask import permitted
-from harmony_py.model.sample import STOP, Sampler, Sampling, candidates, ranked, uniform
+from harmony_py.model.sample import STOP, Sampler, Sampling, candidates, pick, ranked, uniform
 from harmony_py.tokenizer.special import CALL, END, END_OF_TEXT, RETURN
 
 CPU = torch.device("cpu")
@@ -64,6 +64,20 @@ def test_a_nucleus_of_any_size_is_found(flat: bool) -> None:
     for top_p in (0.01, 0.2, 0.6, 0.99):
         sampling = Sampling(top_p=top_p)
         assert set(candidates(logits, sampling)[0].tolist()) == set(twin(logits.tolist(), sampling))
+
+
+def test_a_nucleus_ends_with_the_token_that_completes_it() -> None:
+    for top_p, count in ((0.25, 1), (0.5, 2), (0.51, 3), (0.75, 3), (0.76, 4)):
+        ids, _ = candidates(torch.zeros(4), Sampling(top_p=top_p))
+        assert ids.tolist() == list(range(count))
+        ids, _ = candidates(torch.tensor([-9.0, 0, 0, 0, 0, 0]), Sampling(top_k=4, top_p=top_p))
+        assert ids.tolist() == list(range(1, count + 1))
+
+
+def test_a_weight_of_nothing_is_never_picked() -> None:
+    weights = torch.tensor([0.0, 0.0, 1.0, 0.0, 3.0, 0.0])
+    shares = (0.0, 0.2499, 0.25, 0.9999, 1 - 2**-53, 1.0)
+    assert [pick(weights, share) for share in shares] == [2, 2, 4, 4, 4, 4]
 
 
 def test_filters_that_take_nothing_away_change_nothing() -> None:

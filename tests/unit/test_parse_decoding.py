@@ -6,7 +6,6 @@ from array import array
 
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import any_stream, text_tokens
 
 from harmony_py.format.decode import (
     FIRST_CONTROL,
@@ -20,6 +19,7 @@ from harmony_py.format.decode import (
     token_bytes,
 )
 from harmony_py.format.parse import parse
+from harmony_py.testing.strategies import any_stream, text_tokens
 from harmony_py.tokenizer.special import LAST_RESERVED
 
 _EDGES = (0x30000, FIRST_CONTROL, LAST_RESERVED + 1, 0x40000, 2**24, 2**31)

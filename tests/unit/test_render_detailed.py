@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import flat_conversations
 
 from harmony_py.chat import Author, DeveloperContent, Message, Role, TextContent
 from harmony_py.format.config import UPSTREAM, RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
+from harmony_py.testing.strategies import flat_conversations
 from harmony_py.tokenizer.special import CALL, END, MESSAGE, RETURN, STOP_TOKENS
 
 if TYPE_CHECKING:

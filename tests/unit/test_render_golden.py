@@ -1,4 +1,4 @@
-"""The golden vectors of `fixtures/golden/render.json`."""
+"""The golden conversations of `fixtures/golden`, whose ids come from `openai-harmony`."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ from typing import Any
 
 import pytest
 
-from harmony_py.chat import Message, SystemContent, ToolNamespaceConfig
+from harmony_py.chat import Message
 from harmony_py.format.config import UPSTREAM, RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
+from harmony_py.testing.tokens import ids
 
 ENCODING = load_harmony_encoding()
-GOLDEN = json.loads((Path(__file__).parents[2] / "fixtures/golden/render.json").read_text())
+GOLDEN = Path(__file__).parents[2] / "fixtures" / "golden"
 
 
-@pytest.mark.parametrize("config", [RenderConfig(), UPSTREAM], ids=["native", "upstream"])
-@pytest.mark.parametrize("vector", GOLDEN["messages"], ids=lambda vector: vector["what"])
-def test_messages(vector: dict[str, Any], config: RenderConfig) -> None:
-    message = Message.from_dict(vector["message"])
-    assert ENCODING.render(message, config=config) == vector["tokens"]
-    trained = ENCODING.render_conversation_for_training([message], config)
-    assert trained == vector.get("training", vector["tokens"])
+def cases(name: str) -> list[Any]:
+    found = json.loads((GOLDEN / name).read_text("utf-8"))
+    return [pytest.param(case, id=case["what"]) for case in found]
+
+
+@pytest.mark.parametrize("case", cases("conversations.json"))
+def test_conversations(case: dict[str, Any]) -> None:
+    messages = list(map(Message.from_dict, case["messages"]))
+    assert ENCODING.render_conversation(messages, UPSTREAM) == case["conversation"]
+    assert ENCODING.render_conversation_for_completion(messages, config=UPSTREAM) == case["completion"]
+    assert ENCODING.render_conversation_for_training(messages, UPSTREAM) == case["training"]
+
+
+@pytest.mark.parametrize("case", cases("conversations.json"))
+def test_messages_are_the_same_in_our_own_style(case: dict[str, Any]) -> None:
+    for message in map(Message.from_dict, case["messages"]):
+        # To everyone, upstream writes a call; and schemas say more in our style.
+        if message.recipient != "all" and message.author.role.value != "developer":
+            assert ENCODING.render(message) == ENCODING.render(message, config=UPSTREAM)
+
+
+@pytest.mark.parametrize("case", cases("long.json"))
+def test_long_messages(case: dict[str, Any]) -> None:
+    tokens = ENCODING.render(Message.from_dict(case["message"]), config=UPSTREAM)
+    assert len(tokens) == case["length"]
+    assert hashlib.sha256(ENCODING.decode(tokens).encode()).hexdigest() == case["sha256"]
 
 
 def test_the_models_own_order_of_a_header() -> None:
-    vector = next(vector for vector in GOLDEN["messages"] if "channel_first" in vector)
-    message = Message.from_dict(vector["message"])
-    assert (
-        ENCODING.render(message, config=RenderConfig(header_style="channel_first")) == vector["channel_first"]
-    )
-
-
-@pytest.mark.parametrize("vector", GOLDEN["texts"], ids=lambda vector: vector["what"])
-def test_whole_system_messages(vector: dict[str, Any]) -> None:
-    content = SystemContent.from_dict(vector["content"])
-    for name in vector.get("built_in_tools", []):
-        content.with_tools(getattr(ToolNamespaceConfig, name)())
-    tokens = ENCODING.render(Message(author={"role": "system"}, content=[content]))
-    assert len(tokens) == vector["length"]
-    assert hashlib.sha256(ENCODING.decode(tokens).encode()).hexdigest() == vector["sha256"]
-
-
-def test_an_empty_conversation() -> None:
-    assert ENCODING.render_conversation([]) == []
-    assert ENCODING.render_conversation_for_training([]) == []
-    assert ENCODING.render_conversation_for_completion([]) == [200006, 173781]
+    call = {"role": "assistant", "recipient": "functions.f", "channel": "commentary", "content": "{}"}
+    message = Message.from_dict({**call, "content_type": "<|constrain|>json"})
+    tokens = ENCODING.render(message, config=RenderConfig(header_style="channel_first"))
+    as_models_write_it = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>"
+    assert tokens == ids("<|start|>assistant" + as_models_write_it)

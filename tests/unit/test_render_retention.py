@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from strategies import flat_conversations
 
 from harmony_py.chat import Message, Role
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.retention import dropped
+from harmony_py.testing.strategies import flat_conversations
 
 ENCODING = load_harmony_encoding()
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
-from strategies import odd_schemas
 
 from harmony_py.chat import ToolDescription
 from harmony_py.chat.typescript import SchemaStyle, declaration
 from harmony_py.errors import HarmonyError
+from harmony_py.testing.strategies import odd_schemas
 
 STRING = {"type": "string"}
 NUMBER = {"type": "number"}

@@ -266,7 +266,7 @@ fn key(merged: u32, at: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{merged, pieces};
+    use crate::{slow, testing::pieces};
 
     fn merges_as_the_heap_does<P: Positions, const POSITIONS: usize>() {
         let pieces: Vec<Vec<u8>> = pieces(3, 20_000, POSITIONS - 2).collect();
@@ -275,7 +275,7 @@ mod tests {
         let numbered = pieces.iter().map(Vec::as_slice).enumerate();
         batch.merge(Pairs::get(), numbered, |i, tokens| results[i] = tokens.to_vec());
         for (piece, tokens) in pieces.iter().zip(results) {
-            assert_eq!(tokens, merged(piece), "{piece:?}");
+            assert_eq!(tokens, slow::merge(piece), "{piece:?}");
         }
     }
 

@@ -177,12 +177,15 @@ pub fn joins(pairs: &Pairs, mut left: u32, mut right: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Random, merged, pieces};
+    use crate::{
+        slow,
+        testing::{Random, pieces},
+    };
 
     fn check(long: &mut Long, piece: &[u8]) {
         let mut tokens = Vec::new();
         long.merge(Pairs::get(), piece, &mut tokens);
-        assert_eq!(tokens, merged(piece), "{piece:?}");
+        assert_eq!(tokens, slow::merge(piece), "{piece:?}");
     }
 
     #[test]
@@ -215,7 +218,7 @@ mod tests {
         for _ in 0..200_000 {
             let left = random.below(vocab::TOKENS) as u32;
             let right = random.below(vocab::TOKENS) as u32;
-            let both = merged(&[vocabulary.token(left), vocabulary.token(right)].concat());
+            let both = slow::merge(&[vocabulary.token(left), vocabulary.token(right)].concat());
             assert_eq!(joins(Pairs::get(), left, right), both == [left, right], "{left} {right}");
         }
     }

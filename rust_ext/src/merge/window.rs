@@ -114,7 +114,7 @@ fn key(merged: u32, at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{merged, pieces};
+    use crate::{slow, testing::pieces};
 
     #[test]
     fn merges_as_the_heap_does() {
@@ -122,7 +122,7 @@ mod tests {
         for piece in pieces(5, 5_000, LONGEST) {
             let mut tokens = Vec::new();
             window.merge(Pairs::get(), &piece, &mut tokens);
-            assert_eq!(tokens, merged(&piece), "{piece:?}");
+            assert_eq!(tokens, slow::merge(&piece), "{piece:?}");
         }
     }
 }

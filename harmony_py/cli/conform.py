@@ -1,0 +1,84 @@
+"""Test an implementation of the harmony format, and show where it is wrong.
+
+It is asked everything that the test harness knows to ask; each fault is shown with the smallest example of it
+that was found. The same seed gives the same examples.
+
+  harmony-py conform --impl openai_harmony
+  harmony-py conform --impl my_module:my_factory --only recovered
+  harmony-py conform --impl openai_harmony --json report.json --junit report.xml
+
+The exit code is 0 if every check passed or is not supported, 1 if one failed, 2 if nothing could be asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_BAR = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from harmony_py.testing.adapters import ADAPTERS
+
+    known = "; ".join(f"{name}, {what}" for name, what in ADAPTERS.items())
+    parser.add_argument("--impl", default="harmony_py", metavar="NAME", help=f"{known}; or module:factory")
+    parser.add_argument("--only", action="append", metavar="TEXT", help="only checks whose name holds it")
+    parser.add_argument(
+        "--examples", type=int, default=100, help="how many to draw for a check (default 100)"
+    )
+    parser.add_argument("--seconds", type=float, default=20, help="the most for a check (default 20)")
+    parser.add_argument("--faults", type=int, default=3, help="how many to look for in a check (default 3)")
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other examples (default 0)")
+    parser.add_argument("--markdown", action="store_true", help="print the report as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write the report for CI systems")
+    parser.add_argument("--list", action="store_true", help="only list the checks")
+
+
+def run(options: argparse.Namespace) -> int:
+    from harmony_py.cli import FAILED, MISUSED
+    from harmony_py.testing.adapters import load
+    from harmony_py.testing.conformance import Budget, all_checks
+    from harmony_py.testing.conformance import run as ask
+    from harmony_py.testing.conformance.report import as_json, as_junit, as_markdown, as_table
+
+    checks = [check for check in all_checks() if _wanted(check.name, options.only)]
+    if not checks:
+        print(f"no check's name holds {' or '.join(options.only)}; --list shows them", file=sys.stderr)
+        return MISUSED
+    if options.list:
+        print("\n".join(check.name for check in checks))
+        return 0
+    budget = Budget(options.examples, options.seconds, options.faults, options.seed)
+    report = ask(load(options.impl), budget, checks=checks, progress=_progress())
+    for path, text in ((options.json, as_json), (options.junit, as_junit)):
+        if path:
+            path.write_text(text(report) + "\n", encoding="utf-8", errors="backslashreplace")
+    shown = as_markdown(report) if options.markdown else as_table(report)
+    # What a counterexample holds, not every terminal can show.
+    sys.stdout.buffer.write(f"{shown}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    return 0 if report.passed else FAILED
+
+
+def _wanted(name: str, only: list[str] | None) -> bool:
+    return not only or any(text.lower() in name.lower() for text in only)
+
+
+def _progress() -> Callable[[int, int, str], None] | None:
+    """A bar on the terminal, if there is one."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int, name: str) -> None:
+        filled = "#" * (_BAR * done // total)
+        end = "\r\033[K" if done == total else ""
+        sys.stderr.write(f"\r\033[K[{filled:<{_BAR}}] {done}/{total} {name[:60]}{end}")
+        sys.stderr.flush()
+
+    return show

@@ -1,0 +1,64 @@
+"""Colour on a terminal, plain text in a pipe, and nothing that a terminal could take for a command."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from itertools import cycle
+from typing import TYPE_CHECKING, Final, TextIO
+
+from harmony_py.tokenizer.special import START_OF_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harmony_py.tokenizer import Tokenizer
+
+RESET: Final = "\x1b[0m"
+BOLD: Final = "\x1b[1m"
+DIM: Final = "\x1b[2m"
+RED: Final = "\x1b[31m"
+CONTROL: Final = "\x1b[1;30;48;5;214m"
+"""A control token among others."""
+
+_BACKGROUNDS: Final = (24, 60, 94, 65)
+
+CHANNEL_COLOURS: Final = {"analysis": "\x1b[36m", "commentary": "\x1b[33m", "final": "\x1b[32m"}
+
+# A text may be anybody's: escape sequences in it would move the cursor or rename the window.
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def in_colour(stream: TextIO) -> bool:
+    """Whether to colour what goes to `stream`: on a terminal, unless the user asked for none."""
+    if "NO_COLOR" in os.environ:
+        return False
+    return "FORCE_COLOR" in os.environ or stream.isatty()
+
+
+def harmless(text: str) -> str:
+    """`text` without what a terminal acts upon: control characters are spelled out."""
+    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def painted(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """`text` in `colour`, where colours are shown."""
+    return f"{colour}{text}{RESET}" if in_colour(stream or sys.stdout) else text
+
+
+def tokens_in_colour(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The text of `ids`, a background for each token. Bytes that are no character show as `�`."""
+    shown = []
+    for token, background in zip(ids, cycle(_BACKGROUNDS), strict=False):
+        colour = CONTROL if token >= START_OF_TEXT else f"\x1b[97;48;5;{background}m"
+        # A background must not run on to the end of the line.
+        text = harmless(tokenizer.decode([token])).replace("\n", f"↵{RESET}\n{colour}")
+        shown.append(f"{colour}{text}{RESET}")
+    return "".join(shown)
+
+
+def write(text: str) -> None:
+    """Write a line to the standard output; what it cannot encode is spelled out."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

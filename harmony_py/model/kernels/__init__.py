@@ -1,0 +1,1 @@
+"""What does the heavy operations faster than plain torch: a module for each kind of device."""
