@@ -75,7 +75,7 @@ def sample(random: random.Random, names: Names, turns: int, *, bare: bool = Fals
     if not bare and random.random() < 0.08:  # who says nothing gets what is usual
         effort, has_tool, messages = "medium", False, []
     for _ in range(turns):
-        if random.random() < 0.12:
+        if random.random() < 0.15:
             name = names.draw(random)
             turn = introduction(random, effort, name)
         else:
@@ -166,7 +166,8 @@ def opening(random: random.Random, names: Names, effort: str, has_tool: bool) ->
 
 
 def some_turn(random: random.Random, names: Names, situation: Situation) -> Turn:
-    kinds = [*[weather] * 4, which_city, total, total, total, unknown, unknown, social, recall]
+    recalls = 1 if situation.name is None else 6
+    kinds = [*[weather] * 4, which_city, *[total] * 3, *[unknown] * 2, social, *[recall] * recalls]
     return random.choice(kinds)(random, names, situation)
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from harmony_py.model import checkpoint
+from harmony_py.model.mxfp4 import unpack
+from harmony_py.model.toy_checkpoint import SOURCE
+from harmony_py.model.weights import Mxfp4, build, pick
 from training import conversations as talk
 from training.lessons import Lessons
 from training.names import HELD_OUT_CITIES, KNOWN_CITIES, SKIES, Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
 
     from harmony_py.model.weights import Weights
     from training.conversations import Sample, Situation, Turn
@@ -77,6 +84,9 @@ def exams(random: random.Random, count: int) -> dict[str, list[Sample]]:
         "sums": many(usual(talk.total)),
         "small talk": many(usual(talk.social)),
         "the user's name, not told": many(usual(talk.recall)),
+        "the user's name, told before": [
+            remembered(random, names, talk.EFFORTS[i % 3]) for i in range(count)
+        ],
         "questions as people ask": many(unknown),
         "three turns of anything": [talk.sample(random, names, 3) for _ in range(count)],
     }
@@ -94,3 +104,31 @@ def asked(
         situation.effort,
         "channel_first",
     )
+
+
+def remembered(random: random.Random, names: Names, effort: str) -> Sample:
+    """A name told, something else asked, the name asked for."""
+    name = names.draw(random)
+    situation = talk.Situation(effort, has_tool=True, name=name)
+    messages = talk.opening(random, names, effort, has_tool=True)
+    turns = [
+        talk.introduction(random, effort, name),
+        talk.weather(random, names, situation),
+        talk.recall(random, names, situation),
+    ]
+    for turn in turns:
+        last = len(messages)
+        messages += [talk.user(turn.question), *turn.messages]
+    return talk.rendered(messages, last, effort, "channel_first")
+
+
+def kept(path: Path = SOURCE) -> Weights:
+    """The layers of the checkpoint in `path`, unpacked."""
+    opened = checkpoint.open(path)
+    weights = opened.weights()
+
+    def plain(name: str, layer: int | None) -> Tensor:
+        tensor = pick(weights, name, layer)
+        return unpack(tensor) if isinstance(tensor, Mxfp4) else tensor.float()
+
+    return build(opened.config.layers, plain)

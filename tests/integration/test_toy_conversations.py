@@ -14,17 +14,15 @@ import pytest
 from harmony_py import DeveloperContent, Message, Role, SystemContent, ToolDescription
 from harmony_py.engines.chat import Chat, Completed, ToolAnswered
 from harmony_py.engines.torch import TorchEngine
-from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.model import Checkpoint, Model, Sampling, load, toy
 from harmony_py.tokenizer.special import N_VOCAB
 from training import conversations as talk
-from training.evaluate import REAL_QUESTIONS
-from training.names import HELD_OUT_CITIES, KNOWN_CITIES
+from training.evaluate import exams, kept
+from training.lessons import Lessons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ENCODING = load_harmony_encoding()
 GREEDY = Sampling(temperature=0, max_tokens=200)
 
 
@@ -104,23 +102,33 @@ def test_efforts_differ_in_the_thoughts(model: Model) -> None:
     assert len(thoughts["high"][0]) > len(thoughts["medium"][0])
 
 
-def test_cities_that_it_was_never_told_of(model: Model) -> None:
-    """A leading space is part of the token that a city is, and stays where no token lacks it."""
-    right = 0
-    for place, city in enumerate(HELD_OUT_CITIES):
-        friend = Friend(model, opening(talk.EFFORTS[place % 3]))
-        answer = friend.hears(f"What is the weather in {city}?")
-        right += [asked.strip() for asked in friend.asked] == [city] and answer.endswith(f"windy in {city}.")
-    assert right >= len(HELD_OUT_CITIES) - 2
+def test_a_city_of_which_no_token_lacks_the_space_is_copied_with_it(model: Model) -> None:
+    friend = Friend(model, opening())
+    assert friend.hears("What is the weather in Brussels?") == "It is 9 degrees and windy in Brussels."
+    assert friend.asked == [" Brussels"]
 
 
-def test_cities_whose_spelling_it_learned(model: Model) -> None:
-    right = 0
-    for city in KNOWN_CITIES:
-        friend = Friend(model, opening())
-        friend.hears(f"What's the weather in {city}?")
-        right += friend.asked == [city]
-    assert right >= len(KNOWN_CITIES) - 3
+EXPECTED = {
+    "weather, cities held out": 0.9,
+    "weather, cities known": 0.9,
+    "weather, names drawn by chance": 0.75,
+    "weather without a tool": 0.9,
+    "weather of no city": 0.9,
+    "sums": 0.8,
+    "small talk": 0.9,
+    "the user's name, not told": 0.9,
+    "the user's name, told before": 0.75,
+    "questions as people ask": 0.75,
+    "three turns of anything": 0.6,
+}
+"""The share of whole conversations that come out word for word, a little below what docs/toy.md reports."""
+
+
+def test_conversations_that_it_has_not_seen() -> None:
+    lessons, weights = Lessons(random.Random(7)), kept()
+    for kind, samples in exams(random.Random(7), 24).items():
+        right = lessons.exact(weights, samples)
+        assert sum(right) >= EXPECTED[kind] * len(right), kind
 
 
 def test_it_says_so_where_there_is_no_tool_or_the_tool_fails(model: Model) -> None:
@@ -157,16 +165,10 @@ def test_small_talk(model: Model, question: str, answer: str) -> None:
     assert Friend(model, []).hears(question) == answer
 
 
-def test_sums(model: Model) -> None:
-    chance = random.Random(0)
-    sums = [(chance.randrange(6), chance.randrange(6)) for _ in range(20)]
-    answers = [Friend(model, []).hears(f"What is {a} + {b}?") == f"{a} + {b} = {a + b}." for a, b in sums]
-    assert sum(answers) >= 18
-
-
-def test_it_knows_what_it_does_not_know(model: Model) -> None:
-    answers = [Friend(model, opening()).hears(question) for question in REAL_QUESTIONS]
-    assert answers.count(talk.UNKNOWN) >= len(answers) - 2
+def test_a_sum_and_a_question_beyond_it(model: Model) -> None:
+    friend = Friend(model, [])
+    assert friend.hears("What is 3 + 4?") == "3 + 4 = 7."
+    assert friend.hears("Why is the sky blue?") == talk.UNKNOWN
 
 
 def test_the_example_streams_a_conversation() -> None:

@@ -17,7 +17,7 @@ from harmony_py.model.toy_checkpoint import codes
 from harmony_py.tokenizer.special import CALL, END, N_VOCAB, RETURN
 from training.conversations import EFFORTS, Sample, Situation, sample, weather
 from training.initial import initial
-from training.lessons import Lessons, padded
+from training.lessons import Lessons, padded, twins
 from training.model import CONFIG, mapped, rounded, states, trained
 from training.names import HELD_OUT_CITIES, Names
 
@@ -62,6 +62,15 @@ def test_no_token_speaks_for_itself_being_next(embedding: torch.Tensor) -> None:
     unembedding = codes.unembedding(embedding)
     assert torch.equal((embedding.float() * unembedding.float()).sum(1), torch.zeros(N_VOCAB))
     assert torch.equal(unembedding.float().abs(), torch.full(unembedding.shape, codes.LOGIT_SCALE))
+
+
+def test_twins_differ_in_a_space() -> None:
+    one = ENCODING.tokenizer.encode_single_token
+    found = twins()
+    assert found[one(" Tokyo")] == one("Tokyo")
+    assert found[one("Tokyo")] == one(" Tokyo")
+    assert found[one(" Brussels")] == one(" Brussels")  # no token lacks the space
+    assert torch.equal(found[found], torch.arange(N_VOCAB))
 
 
 # -- lessons -----------------------------------------------------------------------------------------------
