@@ -70,7 +70,9 @@ def test_twins_differ_in_a_space() -> None:
     assert found[one(" Tokyo")] == one("Tokyo")
     assert found[one("Tokyo")] == one(" Tokyo")
     assert found[one(" Brussels")] == one(" Brussels")  # no token lacks the space
-    assert torch.equal(found[found], torch.arange(N_VOCAB))
+    words = [ENCODING.tokenizer.decode_single_token_bytes(token).removeprefix(b" ") for token in (262, 5000)]
+    twinned = [ENCODING.tokenizer.decode_single_token_bytes(int(found[token])) for token in (262, 5000)]
+    assert [text.removeprefix(b" ") for text in twinned] == words
 
 
 # -- lessons -----------------------------------------------------------------------------------------------
