@@ -12,8 +12,10 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 help:  ## Show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+# A torch that the machine has already is used; the models' packages come from outside of .venv then.
 $(VENV)/pip:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) \
+	  $$($(PYTHON) -c 'import importlib.util as u; print("--system-site-packages" if u.find_spec("torch") else "")')
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	@touch $@
 
@@ -26,8 +28,14 @@ $(VENV)/dev: $(VENV)/package
 	$(BIN)/pip install --quiet --group dev
 	@touch $@
 
-demo: $(VENV)/package  ## Build, install into .venv, and show what the package does
-	$(BIN)/python examples/show_tokens.py
+$(VENV)/model: $(VENV)/package
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  echo "Installing torch. On Linux it brings the CUDA libraries: some 3 GB, a minute or more ..."
+	$(BIN)/pip install 'harmony-py[model]'
+	@touch $@
+
+demo: $(VENV)/model  ## Build, install into .venv, and let the toy model hold a conversation with a tool call
+	$(BIN)/python examples/chat_with_toy.py
 
 test: $(VENV)/dev  ## Install what the tests need and run them all
 	$(BIN)/pytest

@@ -99,6 +99,32 @@ def test_process_and_its_properties_agree_with_feed(tokens: list[int], role: str
     assert parser.messages == parse(tokens, role, policy="recover").messages
 
 
+@given(st.data(), any_stream, roles)
+def test_a_chunk_gives_at_once_all_the_text_that_it_completes(
+    data: st.DataObject, tokens: list[int], role: str | None
+) -> None:
+    cut = StreamableParser(None, role, policy="recover")
+    single = StreamableParser(None, role, policy="recover")
+    given_out = expected = ""
+    for chunk in data.draw(chunks(tokens)):
+        given_out += "".join(event.text for event in cut.feed(chunk) if isinstance(event, ContentDelta))
+        for token in chunk:
+            expected += "".join(e.text for e in single.feed(token) if isinstance(e, ContentDelta))
+        assert given_out == expected
+
+
+@given(any_stream, roles, st.integers(1, 4))
+def test_feed_and_process_may_take_turns(tokens: list[int], role: str | None, every: int) -> None:
+    mixed = StreamableParser(None, role, policy="recover")
+    for index, token in enumerate(tokens):
+        if index % every:
+            mixed.feed(token)
+        else:
+            mixed.process(token)
+    mixed.finish()
+    assert mixed.messages == parse(tokens, role, policy="recover").messages
+
+
 @given(any_stream, roles)
 def test_polling_does_not_change_what_is_parsed(tokens: list[int], role: str | None) -> None:
     silent = StreamableParser(None, role, policy="recover")

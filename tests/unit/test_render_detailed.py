@@ -78,6 +78,17 @@ def test_spans_and_mask_cover_exactly_the_tokens(
             assert all(mask[span.start : span.end])
 
 
+def test_every_part_has_its_name_and_what_is_empty_has_none() -> None:
+    messages = [said("user", "hi"), said("assistant", "", "final")]
+    spans = ENCODING.render_detailed(messages, next_turn_role=Role.ASSISTANT).spans
+    parts = [(span.message, span.part) for span in spans]
+    assert parts == [
+        *((0, "header"), (0, "content"), (0, "terminator")),
+        *((1, "header"), (1, "terminator")),
+        (None, "header"),
+    ]
+
+
 def test_the_loss_is_on_what_was_sampled() -> None:
     rendered = ENCODING.render_detailed(TURN, training=True)
     assert masked(rendered) == (
