@@ -70,9 +70,10 @@ def test_twins_differ_in_a_space() -> None:
     assert found[one(" Tokyo")] == one("Tokyo")
     assert found[one("Tokyo")] == one(" Tokyo")
     assert found[one(" Brussels")] == one(" Brussels")  # no token lacks the space
-    words = [ENCODING.tokenizer.decode_single_token_bytes(token).removeprefix(b" ") for token in (262, 5000)]
-    twinned = [ENCODING.tokenizer.decode_single_token_bytes(int(found[token])) for token in (262, 5000)]
-    assert [text.removeprefix(b" ") for text in twinned] == words
+    texts = [ENCODING.tokenizer.decode_single_token_bytes(token) for token in range(N_VOCAB)]
+    words = torch.tensor([token for token, text in enumerate(texts) if text.removeprefix(b" ").isalpha()])
+    assert len(words) > 50_000
+    assert torch.equal(found[found][words], words)  # runs of spaces are another matter
 
 
 # -- lessons -----------------------------------------------------------------------------------------------
