@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import subprocess
@@ -108,27 +109,29 @@ def test_a_city_of_which_no_token_lacks_the_space_is_copied_with_it(model: Model
     assert friend.asked == [" Brussels"]
 
 
-EXPECTED = {
-    "weather, cities held out": 0.9,
-    "weather, cities known": 0.9,
-    "weather, names drawn by chance": 0.75,
-    "weather without a tool": 0.9,
-    "weather of no city": 0.9,
-    "sums": 0.8,
-    "small talk": 0.7,
-    "the user's name, not told": 0.9,
-    "the user's name, told before": 0.75,
-    "questions as people ask": 0.75,
-    "three turns of anything": 0.6,
+MEASURED = {
+    "weather, cities held out": 0.98,
+    "weather, cities known": 0.98,
+    "weather, names drawn by chance": 0.94,
+    "weather without a tool": 0.98,
+    "weather of no city": 0.99,
+    "sums": 0.99,
+    "small talk": 0.80,
+    "the user's name, not told": 0.99,
+    "the user's name, told before": 0.80,
+    "questions as people ask": 0.91,
+    "three turns of anything": 0.95,
 }
-"""The share of whole conversations that come out word for word, a little below what docs/toy.md reports."""
+"""The share of a hundred conversations that came out word for word, as docs/toy.md has it; at most 0.99."""
 
 
 def test_conversations_that_it_has_not_seen() -> None:
     lessons, weights = Lessons(random.Random(7)), kept()
     for kind, samples in exams(random.Random(7), 24).items():
-        right = lessons.exact(weights, samples)
-        assert sum(right) >= EXPECTED[kind] * len(right), kind
+        right, count = sum(lessons.exact(weights, samples)), len(samples)
+        share = MEASURED[kind]
+        by_chance = 2.6 * math.sqrt(count * share * (1 - share))  # exceeded one time in two hundred
+        assert right >= share * count - by_chance, kind
 
 
 def test_it_says_so_where_there_is_no_tool_or_the_tool_fails(model: Model) -> None:
