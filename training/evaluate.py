@@ -41,7 +41,7 @@ REAL_QUESTIONS = (
 SITUATION = talk.Situation("medium", has_tool=True, name=None)
 
 
-def report(weights: Weights, seed: int, count: int = 36) -> list[str]:
+def report(weights: Weights, seed: int, count: int = 100) -> list[str]:
     """One line for each kind of conversation: how many came out word for word."""
     lessons = Lessons(random.Random(seed))
     lines = []

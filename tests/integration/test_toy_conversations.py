@@ -110,17 +110,17 @@ def test_a_city_of_which_no_token_lacks_the_space_is_copied_with_it(model: Model
 
 
 MEASURED = {
-    "weather, cities held out": 0.98,
-    "weather, cities known": 0.98,
-    "weather, names drawn by chance": 0.94,
-    "weather without a tool": 0.98,
+    "weather, cities held out": 0.99,
+    "weather, cities known": 0.97,
+    "weather, names drawn by chance": 0.92,
+    "weather without a tool": 0.96,
     "weather of no city": 0.99,
     "sums": 0.99,
-    "small talk": 0.80,
+    "small talk": 0.85,
     "the user's name, not told": 0.99,
     "the user's name, told before": 0.80,
-    "questions as people ask": 0.91,
-    "three turns of anything": 0.95,
+    "questions as people ask": 0.90,
+    "three turns of anything": 0.93,
 }
 """The share of a hundred conversations that came out word for word, as docs/toy.md has it; at most 0.99."""
 
