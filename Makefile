@@ -38,7 +38,7 @@ demo: $(VENV)/model  ## Build, install into .venv, and let the toy model hold a 
 	$(BIN)/python examples/chat_with_toy.py
 
 test: $(VENV)/dev  ## Install what the tests need and run them all
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/dev  ## Lint, types, Rust formatting, clippy and Rust tests
 	$(BIN)/ruff format --check .

@@ -25,7 +25,9 @@ _directory = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Exports our vocabulary for the oracles before any test module can import one of them."""
+    """Exports our vocabulary for the oracles, and tames torch, before any test module can import them."""
+    # Torch's threads would spin while they wait, on the cores that other workers need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     directory = Path(tempfile.mkdtemp(prefix="harmony-vocabulary-"))
     config.stash[_directory] = directory
     vocab.export(directory)
