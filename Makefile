@@ -29,9 +29,9 @@ $(VENV)/dev: $(VENV)/package
 	@touch $@
 
 $(VENV)/model: $(VENV)/package
-	@$(BIN)/python -c 'import torch' 2>/dev/null || \
-	  echo "Installing torch. On Linux it brings the CUDA libraries: some 3 GB, a minute or more ..."
-	$(BIN)/pip install 'harmony-py[model]'
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+	  echo "Installing torch. On Linux it brings the CUDA libraries: some 3 GB, a minute or more ..."; \
+	  $(BIN)/pip install 'harmony-py[model]'; }
 	@touch $@
 
 demo: $(VENV)/model  ## Build, install into .venv, and let the toy model hold a conversation with a tool call
