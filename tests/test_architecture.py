@@ -34,9 +34,11 @@ FLOORS = [
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 HOSTS = {
+    "httpx2",
     "hypothesis",
     "llguidance",
     "numpy",
+    "openai",
     "openai_harmony",
     "regex",
     "safetensors",

@@ -16,11 +16,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harmony_py.cli.terminal import show_progress, write
+
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
-
-_BAR = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,29 +55,13 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(check.name for check in checks))
         return 0
     budget = Budget(options.examples, options.seconds, options.faults, options.seed)
-    report = ask(load(options.impl), budget, checks=checks, progress=_progress())
+    report = ask(load(options.impl), budget, checks=checks, progress=show_progress)
     for path, text in ((options.json, as_json), (options.junit, as_junit)):
         if path:
             path.write_text(text(report) + "\n", encoding="utf-8", errors="backslashreplace")
-    shown = as_markdown(report) if options.markdown else as_table(report)
-    # What a counterexample holds, not every terminal can show.
-    sys.stdout.buffer.write(f"{shown}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    write(as_markdown(report) if options.markdown else as_table(report))
     return 0 if report.passed else FAILED
 
 
 def _wanted(name: str, only: list[str] | None) -> bool:
     return not only or any(text.lower() in name.lower() for text in only)
-
-
-def _progress() -> Callable[[int, int, str], None] | None:
-    """A bar on the terminal, if there is one."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int, name: str) -> None:
-        filled = "#" * (_BAR * done // total)
-        end = "\r\033[K" if done == total else ""
-        sys.stderr.write(f"\r\033[K[{filled:<{_BAR}}] {done}/{total} {name[:60]}{end}")
-        sys.stderr.flush()
-
-    return show

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 EXTRAS: Final = {
     "torch": ("model", "the decode loop"),
-    "safetensors": ("model", "the decode loop"),
     "llguidance": ("constrain", "masks for JSON Schemas"),
     "hypothesis": ("testing", "the test harness's random examples"),
     "numpy": ("numpy", "ids as numpy arrays"),

@@ -23,6 +23,7 @@ CONTROL: Final = "\x1b[1;30;48;5;214m"
 """A control token among others."""
 
 _BACKGROUNDS: Final = (24, 60, 94, 65)
+_BAR: Final = 30
 
 CHANNEL_COLOURS: Final = {"analysis": "\x1b[36m", "commentary": "\x1b[33m", "final": "\x1b[32m"}
 
@@ -62,3 +63,16 @@ def write(text: str) -> None:
     """Write a line to the standard output; what it cannot encode is spelled out."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def show_progress(done: int, total: int, what: str) -> None:
+    """Draw a bar on the standard error, over the last one; silent where that is no terminal.
+
+    When all is done it leaves nothing behind.
+    """
+    if not sys.stderr.isatty():
+        return
+    filled = "#" * (_BAR * done // total)
+    end = "\r\033[K" if done == total else ""
+    sys.stderr.write(f"\r\033[K[{filled:<{_BAR}}] {done}/{total} {what[:60]}{end}")
+    sys.stderr.flush()

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harmony_py.cli.inputs import STDIN, read_text
-from harmony_py.cli.terminal import in_colour, tokens_in_colour, write
+from harmony_py.cli.terminal import in_colour, show_progress, tokens_in_colour, write
 from harmony_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def run(options: argparse.Namespace) -> int:
         for name, ids in zip(names, encoded, strict=True):
             total += len(ids)
             write(_shown(tokenizer, name, ids, options))
-        _show_progress(start + len(names), len(options.files))
+        # For people who wait for many files while the results go elsewhere.
+        if len(options.files) > _BATCH and not sys.stdout.isatty():
+            show_progress(start + len(names), len(options.files), "files")
     if options.count and not options.json and len(options.files) > 1:
         write(f"{total:>9}  total")
     return 0
@@ -65,11 +67,3 @@ def _shown(tokenizer: Tokenizer, name: str, ids: list[int], options: argparse.Na
     if in_colour(sys.stdout):
         return f"{tokens_in_colour(tokenizer, ids)}\n\n{name}: {len(ids)} tokens"
     return " ".join(map(str, ids))
-
-
-def _show_progress(done: int, files: int) -> None:
-    """How far it is: for people who wait for many files with the results going elsewhere."""
-    if files > _BATCH and sys.stderr.isatty() and not sys.stdout.isatty():
-        end = "\r\033[K" if done == files else ""
-        sys.stderr.write(f"\r{done}/{files} files{end}")
-        sys.stderr.flush()

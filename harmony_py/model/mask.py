@@ -35,15 +35,15 @@ def permitted(allowed: Allowed, vocab: int, device: torch.device) -> Tensor | No
     """`allowed` as a boolean tensor [vocab]. Bits beyond the vocabulary are padding."""
     if allowed is None:
         return None
-    array = _array(allowed)
+    array = as_tensor(allowed)
     if array is None or array.dtype is torch.int64:
         return _chosen(allowed, vocab, device)
     if array.dtype is torch.bool:
         return _fitting(array, vocab, 1, 0).to(device)
-    return _unpacked(_fitting(array, vocab, array.element_size() * 8, PADDING).to(device), vocab)
+    return unpacked(_fitting(array, vocab, array.element_size() * 8, PADDING).to(device), vocab)
 
 
-def _array(allowed: Allowed) -> Tensor | None:
+def as_tensor(allowed: Allowed) -> Tensor | None:
     """`allowed` as a tensor where it is one or has the buffer protocol."""
     if isinstance(allowed, torch.Tensor):
         return allowed
@@ -51,14 +51,15 @@ def _array(allowed: Allowed) -> Tensor | None:
         view = memoryview(allowed)  # type: ignore[arg-type]
     except TypeError:
         return None
-    dtype = torch.bool if view.format == "?" else _DTYPES.get(view.itemsize, torch.int64)
+    dtype = torch.bool if view.format == "?" else _DTYPES.get(view.itemsize, torch.uint8)
     # A copy: what lies behind a buffer may be read-only, which tensors do not know.
     return (
         torch.tensor([], dtype=dtype) if not view.nbytes else torch.frombuffer(bytearray(view), dtype=dtype)
     )
 
 
-_DTYPES = {1: torch.uint8, 4: torch.int32}
+_DTYPES = {4: torch.int32, 8: torch.int64}
+"""By the size of an element. What is neither words nor ids are packed bits, however many at a time."""
 
 
 def _fitting(mask: Tensor, vocab: int, bits: int, padding: int) -> Tensor:
@@ -70,7 +71,8 @@ def _fitting(mask: Tensor, vocab: int, bits: int, padding: int) -> Tensor:
     return mask[:needed]
 
 
-def _unpacked(words: Tensor, vocab: int) -> Tensor:
+def unpacked(words: Tensor, vocab: int) -> Tensor:
+    """A boolean for each of the first `vocab` bits of `words`, the lowest first."""
     octets = words.contiguous().view(torch.uint8)
     bits = torch.tensor([1 << bit for bit in range(8)], dtype=torch.uint8, device=words.device)
     return octets[:, None].bitwise_and(bits).ne(0).flatten()[:vocab]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -254,3 +256,12 @@ def test_doctor_finds_nothing_wrong_here_and_says_what_is(run: Any, monkeypatch:
     code, out, _ = run("doctor")
     assert code == FAILED
     assert "BAD vocabulary" in out
+
+
+def test_doctor_knows_every_extra() -> None:
+    required = importlib.metadata.requires("harmony-py") or []
+    found = [re.fullmatch(r"([\w-]+)\W.*extra == ['\"](\w+)['\"]", line) for line in required]
+    extras = {(match[1], match[2]) for match in found if match}
+    named = {(package, extra) for package, (extra, _) in doctor.EXTRAS.items()}
+    assert named <= extras
+    assert {extra for _, extra in named} == {extra for _, extra in extras}

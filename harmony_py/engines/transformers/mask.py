@@ -9,6 +9,7 @@ import torch
 from transformers import LogitsProcessor
 
 from harmony_py.errors import EngineError
+from harmony_py.model.mask import as_tensor, unpacked
 from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT
 
 if TYPE_CHECKING:
@@ -69,32 +70,15 @@ def permitted(allowed: object, width: int) -> Tensor | None:
     """
     if allowed is None:
         return None
-    array = _array(allowed)
+    array = as_tensor(allowed)
     if array is None or array.dtype is torch.int64:
         chosen = torch.zeros(width, dtype=torch.bool)
         chosen[_ids(allowed, width)] = True
         return chosen
     flat = array.flatten().cpu()
     if flat.dtype is not torch.bool:
-        octets = flat.contiguous().view(torch.uint8)
-        bits = torch.arange(8, dtype=torch.uint8)
-        flat = ((octets[:, None] >> bits) & 1).flatten().bool()
+        flat = unpacked(flat, width)
     return torch.nn.functional.pad(flat[:width], (0, max(0, width - len(flat))))
-
-
-def _array(allowed: object) -> Tensor | None:
-    """`allowed` as a tensor where it is one or has the buffer protocol."""
-    if isinstance(allowed, torch.Tensor):
-        return allowed
-    try:
-        view = memoryview(allowed)  # type: ignore[arg-type]
-    except TypeError:
-        return None
-    if view.itemsize == 8:
-        return torch.tensor(view.tolist(), dtype=torch.int64)
-    # A copy: what lies behind a buffer may be read-only, which tensors do not know.
-    copy = bytearray(view)
-    return torch.frombuffer(copy, dtype=torch.bool if view.format == "?" else torch.uint8)
 
 
 def _ids(allowed: object, width: int) -> list[int]:
