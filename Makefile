@@ -7,7 +7,7 @@ RUST := $(shell find rust_ext -path rust_ext/target -prune -o -type f -print)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz fmt clean
+.PHONY: help demo test check bench dist fuzz fmt clean
 
 help:  ## Show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,6 +56,10 @@ $(VENV)/bench: $(VENV)/package
 bench: $(VENV)/bench  ## The tokenizer beside its rivals; BENCH=--quick takes three minutes
 	$(BIN)/python -m benchmarks tokenizer $(BENCH)
 
+dist: $(VENV)/dev  ## A wheel for this Python and the source distribution, with its crates, into dist/
+	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/python packaging/sdist.py dist
+
 FUZZ_SECONDS ?= 60
 FUZZED := tests/property/test_parse_properties.py
 
@@ -72,4 +76,4 @@ fmt:  ## Format Python and Rust
 	cd rust_ext && cargo fmt
 
 clean:  ## Remove everything that was built
-	rm -rf $(VENV) rust_ext/target
+	rm -rf $(VENV) dist rust_ext/target
