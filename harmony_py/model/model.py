@@ -40,9 +40,10 @@ def load(
     """The model in the directory `path`, in any of the layouts that `checkpoint` knows.
 
     `dtype` is what it computes in: bfloat16, as the model was made for, or float32, for comparisons. Weights
-    stay as they are stored, and on the CPU where they are stored. `max_context` limits what prompt and answer
-    may come to. Raises `CheckpointError` if the files are not right, or if `device` has not the memory for
-    the weights and one conversation of `max_context` tokens.
+    stay as they are stored, and on the CPU where they are stored: of the numbers only the scales of MXFP4 are
+    read, since one that is NaN would spoil every answer. `max_context` limits what prompt and answer may come
+    to. Raises `CheckpointError` if the files are not right, or if `device` has not the memory for the weights
+    and one conversation of `max_context` tokens.
     """
     opened = checkpoint.open(path)
     wanted = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
@@ -54,6 +55,7 @@ def load(
         raise CheckpointError(f"max_context: expected {expected}, found {max_context!r}")
     needed = opened.bytes() + opened.config.cache_bytes(context, wanted.itemsize)
     memory.require(needed, device, f"the weights of {opened.path} and a context of {context} tokens")
+    opened.check_scales()
     return Model(
         opened.config, opened.weights(device), dtype=wanted, kernels=kernels, max_context=max_context
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import LAYOUTS, TINY, some_ids
 
 from harmony_py.errors import CheckpointError
@@ -79,6 +81,16 @@ def test_what_memory_cannot_hold_is_refused_before_it_is_read(
     for options in ({"max_context": 1001}, {}, {"max_context": 1000, "dtype": "float32"}):
         with pytest.raises(CheckpointError, match=f"expected .* bytes of memory on cpu, found {room:,}"):
             load(path, **options)
+
+
+def test_a_scale_that_is_nan_is_found_before_the_first_answer(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "packed", tmp_path / "bad")
+    file = tmp_path / "bad" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.2.mlp.experts.down_proj_scales"].view(-1)[3] = 255
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=r"model.layers.2.*down_proj_scales', scale 3: expected less"):
+        load(tmp_path / "bad")
 
 
 def test_a_directory_that_is_none_is_named(tmp_path: Path) -> None:
