@@ -37,18 +37,8 @@ offline = true
 
 def vendored_crates(folder: Path) -> list[Path]:
     """Every file of every crate in `Cargo.lock`, put below `folder` by cargo."""
-    manifest = ROOT / "rust_ext" / "Cargo.toml"
-    command = [
-        "cargo",
-        "vendor",
-        "--quiet",
-        "--locked",
-        "--versioned-dirs",
-        "--manifest-path",
-        manifest,
-        folder,
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    command = ["cargo", "vendor", "--quiet", "--locked", "--versioned-dirs", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT / "rust_ext", stdout=subprocess.DEVNULL)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

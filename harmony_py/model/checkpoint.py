@@ -101,7 +101,7 @@ class Checkpoint:
                 )
 
     def check_scales(self) -> None:
-        """Read the scales of MXFP4, a seventeenth of the packed bytes: one that is NaN spoils every answer."""
+        """Read the scales of MXFP4, a seventeenth of what is packed: a NaN would spoil every answer."""
         for entry in self._entries:
             if not entry.packed or entry.field.endswith(".blocks"):
                 continue
