@@ -88,7 +88,7 @@ def exact(arguments: list[Any]) -> list[Any]:
 def test_the_best_implementation_comes_first_and_the_twin_last() -> None:
     assert cpu.IMPLEMENTATIONS[-1] == "scalar"
     assert len(set(cpu.IMPLEMENTATIONS)) == len(cpu.IMPLEMENTATIONS)
-    assert set(cpu.IMPLEMENTATIONS) <= {"avx512bf16", "avx512", "avx2", "scalar"}
+    assert set(cpu.IMPLEMENTATIONS) <= {"avx512bf16", "avx512", "avx2", "neon", "scalar"}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -2,7 +2,7 @@
 
 use super::{
     kernel::Kernel,
-    matrix::{BLOCK, BLOCK_BYTES},
+    matrix::{BLOCK, BLOCK_BYTES, TABLE_LOWER, TABLE_UPPER},
     number::Bf16,
     tiles::{multiply, packed, padded},
 };
@@ -96,26 +96,13 @@ fn expanded(scales: &[u8]) -> [f32; 16] {
     expanded
 }
 
-/// One byte of each of the sixteen numbers as bf16.
-const fn bytes_of_table(upper: bool) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let mut at = 0;
-    while at < 16 {
-        bytes[at] = super::matrix::TABLE[at].to_bits().to_be_bytes()[if upper { 0 } else { 1 }];
-        at += 1;
-    }
-    bytes
-}
-
 /// The weights of a block, in `ORDER`.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> [__m256; 4] {
-    const UPPER: [u8; 16] = bytes_of_table(true);
-    const LOWER: [u8; 16] = bytes_of_table(false);
     // SAFETY: arrays of 16 bytes.
     let [upper, lower, bytes] =
-        unsafe { [&UPPER, &LOWER, block].map(|bytes| _mm_loadu_si128(bytes.as_ptr().cast())) };
+        unsafe { [&TABLE_UPPER, &TABLE_LOWER, block].map(|bytes| _mm_loadu_si128(bytes.as_ptr().cast())) };
     let nibble = _mm_set1_epi8(15);
     let indices =
         _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16::<4>(bytes), nibble), _mm_and_si128(bytes, nibble));

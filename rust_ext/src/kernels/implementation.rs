@@ -1,5 +1,7 @@
 //! Which implementations there are, and which of them this processor can run.
 
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512, avx512bf16};
 use super::{kernel::Runnable, number::Bf16, scalar};
@@ -54,7 +56,14 @@ fn vector() -> Vec<Implementation> {
     found
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn vector() -> Vec<Implementation> {
+    // SAFETY: every processor of this kind has NEON.
+    let f32 = unsafe { Runnable::new(&neon::KERNEL) };
+    vec![Implementation { name: "neon", f32, bf16: None }]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn vector() -> Vec<Implementation> {
     Vec::new()
 }

@@ -13,6 +13,23 @@ pub const BLOCK_BYTES: usize = BLOCK / 2;
 pub const TABLE: [f32; 16] =
     [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
 
+/// The upper and the lower byte of each as bf16, to be looked up.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub const TABLE_UPPER: [u8; 16] = bytes_of_table(0);
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub const TABLE_LOWER: [u8; 16] = bytes_of_table(1);
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const fn bytes_of_table(place: usize) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let mut at = 0;
+    while at < 16 {
+        bytes[at] = TABLE[at].to_bits().to_be_bytes()[place];
+        at += 1;
+    }
+    bytes
+}
+
 /// 2^(byte - 127), exactly: the lowest is no normal number, the highest byte is not a number.
 #[inline(always)]
 pub fn scale(byte: u8) -> f32 {

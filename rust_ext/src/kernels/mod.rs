@@ -14,12 +14,14 @@ mod kernel;
 mod linear;
 mod matrix;
 mod moe;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod number;
 mod pool;
 mod scalar;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
 
 pub use implementation::Implementation;

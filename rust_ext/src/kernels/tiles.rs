@@ -5,8 +5,6 @@
 //! Whatever the tile, each sum is over the same numbers in the same order, so that a token's result does
 //! not depend on what stands beside it.
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
 /// The numbers from `at` on.
 ///
 /// # Safety
@@ -30,8 +28,22 @@ pub fn padded<const N: usize, T: Copy + Default>(values: &[T]) -> [T; N] {
 /// Asks for what lies `offset` from the start of `values`, which need not be within them.
 #[inline(always)]
 pub fn prefetch<T>(values: &[T], offset: usize) {
-    // SAFETY: a prefetch reads nothing, and any address will do.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(offset).cast()) };
+    let place = values.as_ptr().wrapping_add(offset);
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing, and any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above; nothing else is touched.
+    unsafe {
+        std::arch::asm!(
+            "prfm pldl1keep, [{place}]",
+            place = in(reg) place,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
 }
 
 /// The results of `tile`, put where they belong: `tile::<R, T>(weights, first, tokens)` multiplies `R` rows
