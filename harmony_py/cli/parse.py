@@ -29,16 +29,21 @@ NO_ROLE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from harmony_py.chat import Role
-
     add_token_arguments(parser)
     parser.add_argument("--policy", choices=["strict", "recover"], default="strict")
+    add_role_argument(parser)
+    parser.add_argument("--tool", action="append", metavar="NAME", help="a tool's full name: functions.f")
+    parser.add_argument("--json", action="store_true", help="messages, spans and diagnostics as JSON")
+
+
+def add_role_argument(parser: argparse.ArgumentParser) -> None:
+    """Whose message begins, as commands that read tokens take it."""
+    from harmony_py.chat import Role
+
     roles = [*(role.value for role in Role), NO_ROLE]
     parser.add_argument(
         "--role", choices=roles, default="assistant", help="whose message begins (default assistant)"
     )
-    parser.add_argument("--tool", action="append", metavar="NAME", help="a tool's full name: functions.f")
-    parser.add_argument("--json", action="store_true", help="messages, spans and diagnostics as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -32,10 +32,13 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def in_colour(stream: TextIO) -> bool:
-    """Whether to colour what goes to `stream`: on a terminal, unless the user asked for none."""
-    if "NO_COLOR" in os.environ:
+    """Whether to colour what goes to `stream`: on a terminal that has colours, unless somebody asked for
+    none with `NO_COLOR`, or everywhere with `FORCE_COLOR`. Empty, neither asks for anything."""
+    if os.environ.get("NO_COLOR"):
         return False
-    return "FORCE_COLOR" in os.environ or stream.isatty()
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def harmless(text: str) -> str:
@@ -59,10 +62,10 @@ def tokens_in_colour(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return "".join(shown)
 
 
-def write(text: str) -> None:
+def write(text: str, end: str = "\n") -> None:
     """Write a line to the standard output; what it cannot encode is spelled out."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
 
 
 def show_progress(done: int, total: int, what: str) -> None:

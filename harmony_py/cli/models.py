@@ -1,0 +1,84 @@
+"""Which model a command talks with: the toy, a checkpoint, or a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from harmony_py.cli.inputs import at_least
+from harmony_py.errors import HarmonyError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from harmony_py.engines import Engine
+    from harmony_py.engines.chat import Completed
+    from harmony_py.engines.torch import TorchEngine
+
+TOY: Final = "toy"
+
+
+class Opened(NamedTuple):
+    """A model that is ready."""
+
+    engine: Engine
+    sampling: Any
+    figures: Callable[[Completed], str]
+    """What a completion took, in words."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `open_model` understands."""
+    from harmony_py.engines.http.dialects import DIALECTS
+
+    parser.add_argument(
+        "--model", default=TOY, metavar="PATH", help=f"a checkpoint's folder, {TOY} (default), or its name"
+    )
+    parser.add_argument(
+        "--url", help="a server that completes raw prompts; --model is what it calls its model"
+    )
+    parser.add_argument("--dialect", choices=DIALECTS, default="completions", help="what the server speaks")
+    parser.add_argument(
+        "--temperature", type=float, help="0 takes the likeliest token (default: 0 for the toy)"
+    )
+    parser.add_argument("--seed", type=int, help="the same seed draws the same answer")
+    parser.add_argument("--max-tokens", type=at_least(1), metavar="N", help="the most for one completion")
+
+
+def open_model(options: argparse.Namespace) -> Opened:
+    """The model that `options` name, ready to be asked."""
+    wanted = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
+    sampling = {name: value for name, value in wanted.items() if value is not None}
+    if options.url:
+        from harmony_py.engines.http import HttpEngine
+
+        name = None if options.model == TOY else options.model
+        engine = HttpEngine(options.url, dialect=options.dialect, model=name)
+        return Opened(
+            engine, sampling, lambda event: f"{event.prompt} tokens of prompt, {event.sampled} sampled"
+        )
+    return open_checkpoint(options.model, sampling)
+
+
+def open_checkpoint(name: str, sampling: dict[str, Any]) -> Opened:
+    """The bundled loop with the checkpoint in the folder `name`, or with the toy."""
+    from harmony_py.engines.torch import TorchEngine
+    from harmony_py.model import Sampling, load, toy
+    from harmony_py.model.progress import bar
+
+    if name == TOY:
+        sampling = {"temperature": 0, **sampling}
+    try:
+        chosen = Sampling(**sampling)
+    except HarmonyError as problem:
+        raise HarmonyError(f"--{str(problem).replace('_', '-', 1)}") from None
+    engine = TorchEngine(load(toy() if name == TOY else name), progress=bar)
+    return Opened(engine, chosen, lambda event: _figures(engine, event))
+
+
+def _figures(engine: TorchEngine, event: Completed) -> str:
+    statistics = engine.statistics
+    rate = statistics.decode_rate if statistics else None
+    reused = f"{statistics.reused_tokens} of them reused" if statistics else "none of them reused"
+    speed = f", {rate:.0f} a second" if rate else ""
+    return f"{event.prompt} tokens of prompt, {reused}; {event.sampled} sampled{speed}"
