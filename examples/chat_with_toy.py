@@ -1,6 +1,6 @@
 """A conversation with a model and a tool, as it streams: `python examples/chat_with_toy.py [QUESTION ...]`.
 
-The model is the toy that the package carries; `load` opens any checkpoint of gpt-oss's architecture. Needs the
+The model is the toy that the package carries; `load` opens any checkpoint of gpt-oss. Needs the
 extra `model`. `harmony-py demo` and `harmony-py chat` do the same with more to see.
 """
 
