@@ -111,9 +111,9 @@ def _code(text: str) -> str:
 def commands() -> str:
     """What `--help` says of each command, without the list of its options."""
     parts = [f"```text\n{EXIT_CODES}\n```\n"]
-    for name, what in COMMANDS.items():
+    for name in COMMANDS:
         text = importlib.import_module(f"harmony_py.cli.{name}").__doc__ or ""
-        parts.append(f"## {name}\n\n{what[0].upper()}{what[1:]}.\n\n```text\n{text.rstrip()}\n```\n")
+        parts.append(f"## {name}\n\n```text\n{text.rstrip()}\n```\n")
     return "\n".join(parts)
 
 
