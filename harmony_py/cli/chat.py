@@ -134,7 +134,10 @@ class Talk:
         )
 
     def ask(self, text: str) -> bool:
-        """Say `text` and show the answer. False if an error ended the turn, which it shows, too."""
+        """Say `text` and show the answer. False if an error ended the turn, which it shows, too.
+
+        `KeyboardInterrupt` comes through, but what came before it is part of the conversation.
+        """
         events: Iterator[ChatEvent] = iter(())
         try:
             events = self._chat.send(text)
@@ -143,6 +146,7 @@ class Talk:
         except KeyboardInterrupt:
             _close(events)
             self.transcript.stopped()
+            raise
         except HarmonyError as problem:
             self.transcript.failed(str(problem))
             return False
@@ -160,17 +164,16 @@ class Talk:
         while True:
             try:
                 line = input(f"\n{PROMPT}").strip()
+                if line.startswith("/"):
+                    if not run_command(self, line):
+                        return
+                elif line:
+                    self.ask(line)
             except KeyboardInterrupt:
                 write("")
-                continue
             except EOFError:
                 write("")
                 return
-            if line.startswith("/"):
-                if not run_command(self, line):
-                    return
-            elif line:
-                self.ask(line)
 
 
 def _close(events: Iterator[ChatEvent]) -> None:

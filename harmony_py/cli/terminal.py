@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import unicodedata
 from itertools import cycle
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -24,6 +25,8 @@ CONTROL: Final = "\x1b[1;30;48;5;214m"
 
 _BACKGROUNDS: Final = (24, 60, 94, 65)
 _BAR: Final = 30
+_AROUND: Final = 8
+"""Tokens that are shown before and behind one that is pointed at."""
 
 CHANNEL_COLOURS: Final = {"analysis": "\x1b[36m", "commentary": "\x1b[33m", "final": "\x1b[32m"}
 
@@ -60,6 +63,33 @@ def tokens_in_colour(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
         text = harmless(tokenizer.decode([token])).replace("\n", f"↵{RESET}\n{colour}")
         shown.append(f"{colour}{text}{RESET}")
     return "".join(shown)
+
+
+def pointed_at(tokenizer: Tokenizer, ids: Sequence[int], index: int) -> str:
+    """The text around the token at `index`, and a line below it that points at the token."""
+    before, token, after = (
+        "".join(_shown(tokenizer, each) for each in part)
+        for part in (ids[max(0, index - _AROUND) : index], ids[index : index + 1], ids[index + 1 :][:_AROUND])
+    )
+    more = "... " if index > _AROUND else ""
+    rest = " ..." if len(ids) > index + 1 + _AROUND else ""
+    return (
+        f"  {more}{before}{token}{after}{rest}\n  {' ' * _width(more + before)}{'^' * max(1, _width(token))}"
+    )
+
+
+def _shown(tokenizer: Tokenizer, token: int) -> str:
+    """One token's text on one line; an id that no token has as a number."""
+    try:
+        return harmless(tokenizer.decode([token])).replace("\n", "↵").replace("\t", " ")
+    except (KeyError, OverflowError):
+        return f"<{token}>"
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes on a terminal: wide characters take two, those that join others none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
 def write(text: str, end: str = "\n") -> None:

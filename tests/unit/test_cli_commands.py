@@ -238,6 +238,34 @@ def test_parse_shows_what_was_good_and_where_it_stopped(run: Any, extra: list[st
     assert "at token index 6" in out + err
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (MALFORMED, f"  {MALFORMED}\n  {' ' * 43}{'^' * 11}\n"),
+        (
+            "<|channel|>final<|message|>世界\n<|end|>Hi" + " there" * 20,
+            f"  <|channel|>final<|message|>世界↵<|end|>Hi{' there' * 8} ...\n  {' ' * 39}^^\n",
+        ),
+        ("<|start|>" * 20, f"  ... {'<|start|>' * 8}\n  {' ' * 76}^\n"),
+        ("<|channel|>final", "  <|channel|>final\n                  ^\n"),
+    ],
+)
+def test_parse_points_at_the_token(run: Any, given: str, shown: str) -> None:
+    code, _, err = run("parse", "--text", given=given)
+    assert code == FAILED
+    assert err.partition("\n")[2] == shown
+
+
+def test_parse_points_at_what_is_no_token(run: Any) -> None:
+    code, _, err = run("parse", given="200005 17196 200008 12194 200007 300000")
+    assert (code, err.partition("\n")[2]) == (
+        FAILED,
+        "  <|channel|>final<|message|>Hi<|end|><300000>\n" + f"  {' ' * 36}^^^^^^^^\n",
+    )
+    found = json.loads(run("parse", "--json", "--text", given=MALFORMED)[1])
+    assert (found["token_index"], found["token"], found["expected"]) == (6, 200005, ["<|start|>"])
+
+
 def test_parse_knows_roles_and_tools(run: Any) -> None:
     whole = f"<|start|>user<|message|>Hi<|end|><|start|>assistant{ANSWER}"
     assert (
