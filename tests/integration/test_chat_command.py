@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from harmony_py import load_harmony_encoding
 from harmony_py.cli import FAILED, INTERRUPTED, MISUSED, functions
 from harmony_py.errors import HarmonyError
+from tests.fake_server import DONE, Answer, event, serving
 from tests.pseudo_terminal import CONTROL_C, CONTROL_D, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -230,6 +232,25 @@ def test_control_c_in_a_pipe_ends_it(folder: Path) -> None:
     script = "import sys; from harmony_py.cli import main, doctor\ndef stop(_): raise KeyboardInterrupt\n"
     code, out, err = piped(folder, "-c", f"{script}doctor.run = stop; sys.exit(main(['doctor']))")
     assert (code, out, err) == (INTERRUPTED, "", "")
+
+
+def test_a_server_is_talked_with(folder: Path) -> None:
+    ids = load_harmony_encoding().encode(THOUGHT + ANSWER.format("Hello."), allowed_special="all")
+    choice = {"index": 0, "text": "", "token_ids": ids, "finish_reason": "stop"}
+    answer = Answer([event({"choices": [choice]}), DONE])
+    options = ["--model", "its-name", "--seed", "7", "--max-tokens", "99", "--system", "Be kind."]
+    with serving(answer) as server:
+        command = ["-m", "harmony_py", "chat", "--url", server.url, *options]
+        code, out, err = piped(folder, *command, given="Hi\n")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:3] == ["user      Hi", "analysis  Hm.", "final     Hello."]
+    [request] = server.requests
+    asked = request["body"]
+    assert (asked["model"], asked["seed"], asked["max_tokens"]) == ("its-name", 7, 99)
+    prompt = load_harmony_encoding().decode(asked["prompt"])
+    assert re.search(r"Current date: \d{4}-\d\d-\d\d", prompt)
+    assert "# Instructions\n\nBe kind.<|end|>" in prompt
+    assert "get_weather" not in prompt
 
 
 @pytest.mark.parametrize(
