@@ -4,10 +4,10 @@
   harmony-py bench --file corpus.txt --model ~/models/gpt-oss-20b
   harmony-py bench --json > here.json
 
-Everything runs in this one process, by turns, and medians are shown with their ratio; ids and tokens are
-compared, too, and the exit code is 1 if they differ. Other programs disturb it: ratios bear that better than
-figures do. The file is one of yours; without one it is this package's own source. Decoding needs the extra
-`model`; --model none leaves it out.
+Everything runs by turns, and medians are shown with their ratio; ids and tokens are compared, too, and the
+exit code is 1 if they differ. Text and messages are timed by the processor's clock. Start and decoding are
+not: there, other programs that run disturb the figures, and the ratios less. The file is one of yours;
+without one it is this package's own source. Decoding needs the extra `model`; --model none leaves it out.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _show(figures: Sequence[Figure]) -> None:
     for figure in figures:
         cells = "".join(f"{_cell(figure, name):>22}" for name in rivals)
         line = f"{figure.what:<{width}} {_number(figure.ours):>12} {figure.unit:<9}{cells}"
-        write(line if figure.agrees else painted(f"{line}  DIFFERENT", RED))
+        write(line.rstrip() if figure.agrees else painted(f"{line}  DIFFERENT", RED))
     if rivals:
         write(painted("\n(2.0x: ours is twice as good)", DIM))
     else:

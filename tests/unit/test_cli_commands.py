@@ -18,6 +18,7 @@ import pytest
 from harmony_py import Message, Role, Tokenizer, load_harmony_encoding
 from harmony_py.cli import COMMANDS, CUT_OFF, EXIT_CODES, FAILED, MISUSED, doctor, main
 from harmony_py.cli.measure.decode import decode
+from harmony_py.cli.measure.text import own_source
 from harmony_py.tokenizer import vocab
 
 if TYPE_CHECKING:
@@ -359,7 +360,7 @@ def test_bench_compares_with_what_is_installed(run: Any, tmp_path: Path) -> None
     assert [sorted(figure["others"]) for figure in figures.values()] == [["tiktoken"]] * 3 + [
         ["openai-harmony"]
     ] * 4
-    encode = figures["encode text, 0.0072 MB, again"]
+    encode = figures["encode text, 0.0036 MB, again"]
     assert encode["ratios"]["tiktoken"] == pytest.approx(encode["ours"] / encode["others"]["tiktoken"])
     start = figures["from import to the first id"]
     assert start["ratios"]["tiktoken"] == pytest.approx(start["others"]["tiktoken"] / start["ours"])
@@ -382,7 +383,14 @@ def test_bench_shows_a_table_and_says_where_results_differ(run: Any, monkeypatch
     assert "Nothing to compare with" in out
 
 
+def test_bench_takes_any_text_but_none(run: Any, tmp_path: Path) -> None:
+    for text, code in (("", MISUSED), ("é", 0)):
+        (tmp_path / "text").write_text(text, "utf-8")
+        assert run("bench", "--file", str(tmp_path / "text"), "--model", "none", "--repeats", "1")[0] == code
+
+
 def test_bench_decodes() -> None:
+    assert "class Tokenizer" in own_source()
     figures = decode("toy", 1)
     assert [figure.unit for figure in figures] == ["tokens/s", "tokens/s", "GB/s", "GB/s", "%"]
     _, rate, read, allowed, share = (figure.ours for figure in figures)

@@ -81,6 +81,7 @@ def _libraries() -> dict[str, _Library]:
 
 
 def render(repeats: int) -> list[Figure]:
+    """A prompt of some turns: by an encoding that was just made, and once more."""
     libraries = _libraries()
     subjects = {name: conversation(library.module, TURNS) for name, library in libraries.items()}
 
@@ -104,6 +105,7 @@ def render(repeats: int) -> list[Figure]:
 
 
 def parse(repeats: int) -> list[Figure]:
+    """A turn at once, and a token at a time, with what a host reads in between."""
     from harmony_py.format.parse import StreamableParser
 
     libraries = _libraries()
