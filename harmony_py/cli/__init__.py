@@ -71,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
+    if given[:1] == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"harmony-py {version('harmony-py')}")
+        return 0
     if not given or given[0] not in COMMANDS:
         return _explain(given)
     name, *rest = given
@@ -116,7 +121,7 @@ def _explain(given: list[str]) -> int:
         lines.insert(0, f"harmony-py: no command is called {given[0]!r}; there are:")
     else:
         lines = [
-            "usage: harmony-py COMMAND [options]",
+            "usage: harmony-py COMMAND [options], or --version",
             "",
             *lines,
             "",

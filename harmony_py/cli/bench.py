@@ -2,7 +2,7 @@
 
   harmony-py bench --model none --repeats 3
   harmony-py bench --file corpus.txt --model ~/models/gpt-oss-20b
-  harmony-py bench --json > here.json
+  harmony-py bench --model none --json > here.json
 
 Everything runs by turns, and medians are shown with their ratio; ids and tokens are compared, too, and the
 exit code is 1 if they differ. Text and messages are timed by the processor's clock. Start and decoding are

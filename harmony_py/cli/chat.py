@@ -20,7 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from harmony_py.cli.demo import EFFORTS
+from harmony_py.cli.opening import EFFORTS, as_models_write, opening
 from harmony_py.cli.terminal import DIM, harmless, painted, write
 from harmony_py.errors import HarmonyError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from harmony_py.chat import Message, ToolDescription
+    from harmony_py.chat import Message
     from harmony_py.cli.functions import FunctionTool
     from harmony_py.cli.models import Opened
     from harmony_py.cli.transcript import Logged, Shown
@@ -82,26 +82,6 @@ def run(options: argparse.Namespace) -> int:
     return 0 if good else FAILED
 
 
-def opening(
-    effort: str, instructions: str | None, tools: Sequence[ToolDescription], date: str | None = None
-) -> list[Message]:
-    """The messages that a conversation begins with."""
-    from harmony_py.chat import DeveloperContent, Message, Role, SystemContent
-
-    system = SystemContent.new().with_reasoning_effort(effort)
-    if date:
-        system = system.with_conversation_start_date(date)
-    messages = [Message.from_role_and_content(Role.SYSTEM, system)]
-    developer = DeveloperContent.new()
-    if instructions:
-        developer = developer.with_instructions(instructions)
-    if tools:
-        developer = developer.with_function_tools(tools)
-    if instructions or tools:
-        messages.append(Message.from_role_and_content(Role.DEVELOPER, developer))
-    return messages
-
-
 class Talk:
     """A conversation with a model, and who shows it."""
 
@@ -124,14 +104,10 @@ class Talk:
     def begin(self, messages: Sequence[Message] | None = None) -> None:
         """Begin anew, with `messages` or those that it began with."""
         from harmony_py.engines.chat import Chat
-        from harmony_py.format.config import RenderConfig
 
-        # A model may have written odd names: they do not bring the conversation to a halt.
-        config = RenderConfig(header_style="channel_first", on_invalid="escape")
         begun = self._opening if messages is None else messages
-        self._chat = Chat(
-            self._model.engine, begun, self._tools, sampling=self._model.sampling, config=config
-        )
+        sampling, config = self._model.sampling, as_models_write()
+        self._chat = Chat(self._model.engine, begun, self._tools, sampling=sampling, config=config)
 
     def ask(self, text: str) -> bool:
         """Say `text` and show the answer. False if an error ended the turn, which it shows, too.

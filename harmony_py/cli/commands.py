@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harmony_py.cli.demo import EFFORTS
 from harmony_py.cli.inputs import write_text
-from harmony_py.cli.terminal import DIM, painted, write
+from harmony_py.cli.opening import EFFORTS, as_models_write
+from harmony_py.cli.terminal import DIM, harmless, in_colour, painted, tokens_in_colour, write
 from harmony_py.errors import HarmonyError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ HELP = """\
 /effort low|medium|high   how long it thinks from now on
 /new                      begin anew
 /save FILE                write the conversation as JSON, which `harmony-py render` reads
+/tokens                   show the tokens of the next prompt
 /thoughts                 show thoughts, or stop showing them
 /quit                     leave"""
 
@@ -37,6 +39,8 @@ def run(talk: Talk, line: str) -> bool:
         _tell(f"effort: {argument}")
     elif name == "thoughts":
         _tell(_switch_thoughts(talk.transcript))
+    elif name == "tokens":
+        _show_tokens(talk.messages)
     elif name == "save" and argument:
         _tell(_save(talk.messages, Path(argument).expanduser()))
     else:
@@ -55,6 +59,16 @@ def with_effort(messages: tuple[Message, ...], effort: str) -> list[Message]:
     assert isinstance(content, SystemContent)
     changed = content.model_copy().with_reasoning_effort(effort)
     return [Message.from_role_and_content(Role.SYSTEM, changed), *rest]
+
+
+def _show_tokens(messages: tuple[Message, ...]) -> None:
+    from harmony_py.format.encoding import load_harmony_encoding
+
+    encoding = load_harmony_encoding()
+    tokens = encoding.render_conversation_for_completion(messages, config=as_models_write())
+    coloured = in_colour(sys.stdout)
+    write(tokens_in_colour(encoding.tokenizer, tokens) if coloured else harmless(encoding.decode(tokens)))
+    _tell(f"{len(tokens)} tokens")
 
 
 def _switch_thoughts(transcript: Any) -> str:

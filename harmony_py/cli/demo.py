@@ -16,6 +16,7 @@ import random
 import sys
 from typing import TYPE_CHECKING, Final
 
+from harmony_py.cli.opening import EFFORTS, as_models_write, opening
 from harmony_py.cli.terminal import DIM, harmless, in_colour, painted, tokens_in_colour, write
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from harmony_py.chat import Message
     from harmony_py.cli.transcript import Transcript
     from harmony_py.format.encoding import HarmonyEncoding
-
-EFFORTS: Final = ("low", "medium", "high")
 
 QUESTIONS: Final = (
     "Hello!",
@@ -54,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from harmony_py.cli import functions, models
-    from harmony_py.cli.chat import opening
     from harmony_py.cli.transcript import Logged, Shown
     from harmony_py.engines.chat import Chat
     from harmony_py.format.encoding import load_harmony_encoding
@@ -77,12 +75,9 @@ def run(options: argparse.Namespace) -> int:
 def _show_prompt(encoding: HarmonyEncoding, opening: list[Message], question: str, as_json: bool) -> None:
     """The tokens that the first question is asked with."""
     from harmony_py.chat import Message, Role
-    from harmony_py.format.config import RenderConfig
 
     asked = [*opening, Message.from_role_and_content(Role.USER, question)]
-    tokens = encoding.render_conversation_for_completion(
-        asked, config=RenderConfig(header_style="channel_first")
-    )
+    tokens = encoding.render_conversation_for_completion(asked, config=as_models_write())
     if as_json:
         write(json.dumps({"event": "prompt", "tokens": tokens, "text": encoding.decode(tokens)}))
         return

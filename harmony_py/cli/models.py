@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.cli.inputs import at_least
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", help="a server that completes raw prompts; --model is what it calls its model"
     )
+    parser.add_argument(
+        "--key-from", metavar="VARIABLE", help="the environment variable that holds the server's API key"
+    )
     parser.add_argument("--dialect", choices=DIALECTS, default="completions", help="what the server speaks")
     parser.add_argument(
         "--temperature", type=float, help="0 takes the likeliest token (default: 0 for the toy)"
@@ -53,11 +57,21 @@ def open_model(options: argparse.Namespace) -> Opened:
         from harmony_py.engines.http import HttpEngine
 
         name = None if options.model == TOY else options.model
-        engine = HttpEngine(options.url, dialect=options.dialect, model=name)
+        headers = {"Authorization": f"Bearer {_key(options.key_from)}"} if options.key_from else None
+        engine = HttpEngine(options.url, dialect=options.dialect, model=name, headers=headers)
         return Opened(
             engine, sampling, lambda event: f"{event.prompt} tokens of prompt, {event.sampled} sampled"
         )
     return open_checkpoint(options.model, sampling)
+
+
+def _key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise HarmonyError(
+            f"--key-from: expected an environment variable that holds a key, found {variable!r}"
+        )
+    return key
 
 
 def open_checkpoint(name: str, sampling: dict[str, Any]) -> Opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from harmony_py import load_harmony_encoding
-from harmony_py.cli import FAILED, INTERRUPTED, MISUSED, functions
+from harmony_py.cli import FAILED, INTERRUPTED, MISUSED, functions, main
 from harmony_py.errors import HarmonyError
 from tests.fake_server import DONE, Answer, event, serving
 from tests.pseudo_terminal import CONTROL_C, CONTROL_D, Terminal
@@ -97,6 +98,7 @@ def test_a_conversation_at_a_terminal(folder: Path) -> None:
             "/effort much": "no such command: /effort much",
             "/help": "/save FILE",
             "/save /nonexistent/c.json": "No such file",
+            "/tokens": "<|start|>assistant\n",
             "/save c.json": "5 messages in c.json",
         }.items():
             terminal.type(f"{command}\n")
@@ -239,12 +241,14 @@ def test_a_server_is_talked_with(folder: Path) -> None:
     choice = {"index": 0, "text": "", "token_ids": ids, "finish_reason": "stop"}
     answer = Answer([event({"choices": [choice]}), DONE])
     options = ["--model", "its-name", "--seed", "7", "--max-tokens", "99", "--system", "Be kind."]
+    options += ["--key-from", "SOME_KEY"]
     with serving(answer) as server:
         command = ["-m", "harmony_py", "chat", "--url", server.url, *options]
-        code, out, err = piped(folder, *command, given="Hi\n")
+        code, out, err = piped(folder, *command, given="Hi\n", SOME_KEY="secret")
     assert (code, err) == (0, "")
     assert out.splitlines()[:3] == ["user      Hi", "analysis  Hm.", "final     Hello."]
     [request] = server.requests
+    assert request["headers"]["authorization"] == "Bearer secret"
     asked = request["body"]
     assert (asked["model"], asked["seed"], asked["max_tokens"]) == ("its-name", 7, 99)
     prompt = load_harmony_encoding().decode(asked["prompt"])
@@ -262,15 +266,23 @@ def test_a_server_is_talked_with(folder: Path) -> None:
         (["--tool", "tools.py:later"], "expected a plain function called later"),
         (["--tool", "tools.py:by_place"], "by_place: a model passes arguments by name"),
         (["--model", "nowhere"], "nowhere/config.json: No such file"),
+        (["--url", "http://127.0.0.1:9", "--key-from", "NO_SUCH_KEY"], "--key-from: expected an environment"),
         (["--temperature", "-1"], "--temperature: expected a finite number from 0"),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_asked(
-    folder: Path, options: list[str], reason: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    reason: str,
 ) -> None:
-    code, out, err = piped(folder, "-m", "harmony_py", "chat", *options, given="Hi\n")
-    assert (code, out) == (MISUSED, "")
-    assert reason in err
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\n"))
+    assert main(["chat", *options]) == MISUSED
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert reason in shown.err
 
 
 # -- functions as tools ------------------------------------------------------------------------------------

@@ -66,6 +66,10 @@ def test_what_there_is_is_listed(run: Any) -> None:
         assert all(name in out + err for name in COMMANDS)
 
 
+def test_the_version_is_told(run: Any) -> None:
+    assert run("--version") == (0, f"harmony-py {importlib.metadata.version('harmony-py')}\n", "")
+
+
 def test_the_help_loads_nothing_and_the_module_runs() -> None:
     script = "import sys; from harmony_py.cli import main; main(['--help']); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
