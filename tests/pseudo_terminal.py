@@ -21,6 +21,13 @@ CONTROL_C, CONTROL_D = "\x03", "\x04"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PATIENCE = 20.0
 
+# Who opens a terminal first in a new session is the one that its Ctrl-C is for.
+_TAKE_TERMINAL = """
+import os, sys
+os.close(os.open(os.ttyname(0), os.O_RDWR))
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 
 class Terminal:
     """Runs Python with `arguments` at a terminal of its own."""
@@ -29,14 +36,13 @@ class Terminal:
         self._master, slave = pty.openpty()
         settings = {**os.environ, "TERM": "xterm", "PYTHONUTF8": "1", **environment}
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-c", _TAKE_TERMINAL, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             cwd=folder,
             env={name: value for name, value in settings.items() if name not in ("NO_COLOR", "FORCE_COLOR")},
             start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # makes it the one Ctrl-C is for
         )
         os.close(slave)
         self.raw = ""

@@ -371,6 +371,7 @@ def test_bench_compares_with_what_is_installed(run: Any, tmp_path: Path) -> None
 
 
 def test_bench_shows_a_table_and_says_where_results_differ(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmony_py.cli.measure.text.start", lambda repeats: [])
     nonsense = types.SimpleNamespace(encode_ordinary=lambda text: [1])
     monkeypatch.setattr("tiktoken.get_encoding", lambda name: nonsense)
     code, out, _ = run("bench", "--model", "none", "--repeats", "1")
@@ -387,7 +388,8 @@ def test_bench_shows_a_table_and_says_where_results_differ(run: Any, monkeypatch
     assert "Nothing to compare with" in out
 
 
-def test_bench_takes_any_text_but_none(run: Any, tmp_path: Path) -> None:
+def test_bench_takes_any_text_but_none(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmony_py.cli.measure.text.start", lambda repeats: [])
     for text, code in (("", MISUSED), ("é", 0)):
         (tmp_path / "text").write_text(text, "utf-8")
         assert run("bench", "--file", str(tmp_path / "text"), "--model", "none", "--repeats", "1")[0] == code
