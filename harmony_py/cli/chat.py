@@ -20,6 +20,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from harmony_py.cli.inputs import read_lines
 from harmony_py.cli.opening import EFFORTS, as_models_write, opening
 from harmony_py.cli.terminal import DIM, harmless, painted, write
 from harmony_py.errors import HarmonyError
@@ -75,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
         talk.interact()
         return 0
     good = True
-    for line in sys.stdin:
-        if text := line.rstrip("\r\n"):
+    for text in read_lines():
+        if text:
             transcript.said(text)
             good &= talk.ask(text)
     return 0 if good else FAILED
@@ -147,6 +148,8 @@ class Talk:
                     self.ask(line)
             except KeyboardInterrupt:
                 write("")
+            except UnicodeDecodeError as problem:
+                write(f"that is not {problem.encoding}: {problem.reason}")
             except EOFError:
                 write("")
                 return

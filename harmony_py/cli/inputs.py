@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.errors import HarmonyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harmony_py.chat import Conversation, Message
     from harmony_py.tokenizer import Tokenizer
@@ -39,6 +39,16 @@ def write_text(name: str, text: str) -> None:
         Path(name).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as problem:
         raise HarmonyError(f"{name}: {problem.strerror}") from None
+
+
+def read_lines() -> Iterator[str]:
+    """The lines of the standard input as they come, without their ends."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as problem:
+            place = f"{STDIN}: line {number}, byte {problem.start}"
+            raise HarmonyError(f"{place} is not UTF-8: {problem.reason}") from None
 
 
 def read_text(name: str) -> str:

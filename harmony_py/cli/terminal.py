@@ -30,8 +30,9 @@ _AROUND: Final = 8
 
 CHANNEL_COLOURS: Final = {"analysis": "\x1b[36m", "commentary": "\x1b[33m", "final": "\x1b[32m"}
 
-# A text may be anybody's: escape sequences in it would move the cursor or rename the window.
-_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A text may be anybody's: escape sequences in it would move the cursor or rename the window, and marks of
+# direction would show a line in another order than it has.
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def in_colour(stream: TextIO) -> bool:
@@ -46,7 +47,7 @@ def in_colour(stream: TextIO) -> bool:
 
 def harmless(text: str) -> str:
     """`text` without what a terminal acts upon: control characters are spelled out."""
-    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def painted(text: str, colour: str, stream: TextIO | None = None) -> str:

@@ -194,6 +194,20 @@ def test_from_a_pipe_each_line_is_a_message_and_none_a_command(folder: Path) -> 
     assert "\x1b[32mfinal" in out
 
 
+def test_a_line_that_is_no_text_is_named(folder: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, *scripted(ANSWER.format("One."))],
+        input=b"Hi\nthen \xff\n",
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == MISUSED
+    assert b"final     One." in ran.stdout
+    assert ran.stderr.decode() == "harmony-py chat: -: line 2, byte 5 is not UTF-8: invalid start byte\n"
+
+
 def test_as_json_every_event_is_a_line(folder: Path) -> None:
     malformed = "<|channel|>analysis<|message|>Hm.<|end|><|channel|>final<|message|>Hi.<|return|>"
     code, out, _ = piped(folder, *scripted(malformed), "--json", given="Hi\n")
