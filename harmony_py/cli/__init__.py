@@ -3,7 +3,8 @@
 A subcommand is a module of this package with a function `add_arguments(parser)` and a function
 `run(options) -> int`, whose result is the exit code, and a line in `COMMANDS`. What it needs it imports
 itself, so that `harmony-py --help` loads nothing. Its docstring is its help: what it does, and examples,
-of which a test runs the first.
+which a test runs. What several of them need has modules of its own: `inputs`, `terminal`; `models`,
+`functions`, `opening` and `transcript` for conversations.
 """
 
 from __future__ import annotations

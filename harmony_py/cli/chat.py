@@ -133,7 +133,7 @@ class Talk:
 
     def interact(self) -> None:
         """Talk with somebody at a terminal until they leave."""
-        from harmony_py.cli.commands import run as run_command
+        from harmony_py.cli.slash_commands import run as run_command
 
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  # lines can be edited then, and called back

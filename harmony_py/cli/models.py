@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from harmony_py.engines import Engine
     from harmony_py.engines.chat import Completed
     from harmony_py.engines.torch import TorchEngine
+    from harmony_py.model import Model
 
 TOY: Final = "toy"
+CPU: Final = "cpu"
 
 
 class Opened(NamedTuple):
@@ -42,11 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key-from", metavar="VARIABLE", help="the environment variable that holds the server's API key"
     )
     parser.add_argument("--dialect", choices=DIALECTS, default="completions", help="what the server speaks")
+    parser.add_argument("--context", type=at_least(1), metavar="N", help="the most tokens of a conversation")
+    add_device_argument(parser)
     parser.add_argument(
         "--temperature", type=float, help="0 takes the likeliest token (default: 0 for the toy)"
     )
     parser.add_argument("--seed", type=int, help="the same seed draws the same answer")
     parser.add_argument("--max-tokens", type=at_least(1), metavar="N", help="the most for one completion")
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default=CPU, help=f"where a checkpoint runs, by torch's name ({CPU})")
 
 
 def open_model(options: argparse.Namespace) -> Opened:
@@ -56,13 +64,15 @@ def open_model(options: argparse.Namespace) -> Opened:
     if options.url:
         from harmony_py.engines.http import HttpEngine
 
+        if options.context is not None or options.device != CPU:
+            raise HarmonyError("--context and --device are a checkpoint's; a server has its own")
         name = None if options.model == TOY else options.model
         headers = {"Authorization": f"Bearer {_key(options.key_from)}"} if options.key_from else None
         engine = HttpEngine(options.url, dialect=options.dialect, model=name, headers=headers)
         return Opened(
             engine, sampling, lambda event: f"{event.prompt} tokens of prompt, {event.sampled} sampled"
         )
-    return open_checkpoint(options.model, sampling)
+    return open_checkpoint(options.model, sampling, options.device, options.context)
 
 
 def _key(variable: str) -> str:
@@ -74,10 +84,12 @@ def _key(variable: str) -> str:
     return key
 
 
-def open_checkpoint(name: str, sampling: dict[str, Any]) -> Opened:
+def open_checkpoint(
+    name: str, sampling: dict[str, Any], device: str = CPU, context: int | None = None
+) -> Opened:
     """The bundled loop with the checkpoint in the folder `name`, or with the toy."""
     from harmony_py.engines.torch import TorchEngine
-    from harmony_py.model import Sampling, load, toy
+    from harmony_py.model import Sampling
     from harmony_py.model.progress import bar
 
     if name == TOY:
@@ -86,8 +98,20 @@ def open_checkpoint(name: str, sampling: dict[str, Any]) -> Opened:
         chosen = Sampling(**sampling)
     except HarmonyError as problem:
         raise HarmonyError(f"--{str(problem).replace('_', '-', 1)}") from None
-    engine = TorchEngine(load(toy() if name == TOY else name), progress=bar)
+    engine = TorchEngine(load(name, device, context), progress=bar)
     return Opened(engine, chosen, lambda event: _figures(engine, event))
+
+
+def load(name: str, device: str = CPU, context: int | None = None) -> Model:
+    """The checkpoint in the folder `name`, or the toy, on `device`."""
+    from harmony_py import model
+
+    try:
+        return model.load(model.toy() if name == TOY else name, device=device, max_context=context)
+    except HarmonyError:
+        raise
+    except (RuntimeError, AssertionError) as problem:  # so torch says that a device is not there
+        raise HarmonyError(f"--device {device}: {str(problem).splitlines()[0]}") from None
 
 
 def _figures(engine: TorchEngine, event: Completed) -> str:

@@ -281,6 +281,9 @@ def test_a_server_is_talked_with(folder: Path) -> None:
         (["--tool", "tools.py:by_place"], "by_place: a model passes arguments by name"),
         (["--model", "nowhere"], "nowhere/config.json: No such file"),
         (["--url", "http://127.0.0.1:9", "--key-from", "NO_SUCH_KEY"], "--key-from: expected an environment"),
+        (["--url", "http://127.0.0.1:9", "--context", "9"], "--context and --device are a checkpoint's"),
+        (["--device", "nonsense"], "--device nonsense: "),
+        (["--context", "999999999"], "max_context: expected a number of tokens from 1 to"),
         (["--temperature", "-1"], "--temperature: expected a finite number from 0"),
     ],
 )
