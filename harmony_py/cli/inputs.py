@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.errors import HarmonyError
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable, Iterator
 
     from harmony_py.chat import Conversation, Message
     from harmony_py.tokenizer import Tokenizer
@@ -19,6 +20,35 @@ if TYPE_CHECKING:
 STDIN: Final = "-"
 
 _SEPARATORS: Final = re.compile(r"[\s,]+")
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """For `argparse`: whole numbers from `least`."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found {text[:40]!r}")
+        return int(text)
+
+    return number
+
+
+def write_text(name: str, text: str) -> None:
+    """Write the file `name`; what cannot be encoded is spelled out."""
+    try:
+        Path(name).write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as problem:
+        raise HarmonyError(f"{name}: {problem.strerror}") from None
+
+
+def read_lines() -> Iterator[str]:
+    """The lines of the standard input as they come, without their ends."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as problem:
+            place = f"{STDIN}: line {number}, byte {problem.start}"
+            raise HarmonyError(f"{place} is not UTF-8: {problem.reason}") from None
 
 
 def read_text(name: str) -> str:

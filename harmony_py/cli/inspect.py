@@ -27,10 +27,10 @@ _TEXT = 28
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from harmony_py.cli.parse import NO_ROLE
+    from harmony_py.cli.parse import add_role_argument
 
     add_token_arguments(parser)
-    parser.add_argument("--role", default="assistant", help=f"whose message begins, or {NO_ROLE}")
+    add_role_argument(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a token")
 
 

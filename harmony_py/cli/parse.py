@@ -16,29 +16,35 @@ from typing import TYPE_CHECKING, Any
 
 from harmony_py.cli import FAILED
 from harmony_py.cli.inputs import add_token_arguments, read_tokens
-from harmony_py.cli.terminal import BOLD, CHANNEL_COLOURS, DIM, RED, harmless, painted, write
+from harmony_py.cli.terminal import BOLD, CHANNEL_COLOURS, DIM, RED, harmless, painted, pointed_at, write
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
     from harmony_py.chat import Message
+    from harmony_py.errors import ParseError
     from harmony_py.format.events import Diagnostic
 
 NO_ROLE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from harmony_py.chat import Role
-
     add_token_arguments(parser)
     parser.add_argument("--policy", choices=["strict", "recover"], default="strict")
+    add_role_argument(parser)
+    parser.add_argument("--tool", action="append", metavar="NAME", help="a tool's full name: functions.f")
+    parser.add_argument("--json", action="store_true", help="messages, spans and diagnostics as JSON")
+
+
+def add_role_argument(parser: argparse.ArgumentParser) -> None:
+    """Whose message begins, as commands that read tokens take it."""
+    from harmony_py.chat import Role
+
     roles = [*(role.value for role in Role), NO_ROLE]
     parser.add_argument(
         "--role", choices=roles, default="assistant", help="whose message begins (default assistant)"
     )
-    parser.add_argument("--tool", action="append", metavar="NAME", help="a tool's full name: functions.f")
-    parser.add_argument("--json", action="store_true", help="messages, spans and diagnostics as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,10 +58,11 @@ def run(options: argparse.Namespace) -> int:
         found = encoding.parse(tokens, role, policy=options.policy, tools=options.tool)
     except ParseError as problem:
         if options.json:
-            write(json.dumps({"messages": _plain(problem.messages), "error": str(problem)}))
+            write(json.dumps({"messages": _plain(problem.messages), **_fault(problem)}))
         else:
             _show(problem.messages, [])
             print(painted(f"malformed: {problem}", RED, sys.stderr), file=sys.stderr)
+            print(pointed_at(encoding.tokenizer, tokens, problem.token_index), file=sys.stderr)
         return FAILED
     if options.json:
         write(
@@ -71,6 +78,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(found.messages, found.diagnostics)
     return 0
+
+
+def _fault(problem: ParseError) -> dict[str, Any]:
+    return {
+        "error": str(problem),
+        "token_index": problem.token_index,
+        "token": problem.token,
+        "state": problem.state,
+        "expected": list(problem.expected),
+    }
 
 
 def _plain(messages: Iterable[Message]) -> list[dict[str, Any]]:

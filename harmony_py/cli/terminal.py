@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import unicodedata
 from itertools import cycle
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -24,23 +25,29 @@ CONTROL: Final = "\x1b[1;30;48;5;214m"
 
 _BACKGROUNDS: Final = (24, 60, 94, 65)
 _BAR: Final = 30
+_AROUND: Final = 8
+"""Tokens that are shown before and behind one that is pointed at."""
 
 CHANNEL_COLOURS: Final = {"analysis": "\x1b[36m", "commentary": "\x1b[33m", "final": "\x1b[32m"}
 
-# A text may be anybody's: escape sequences in it would move the cursor or rename the window.
-_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A text may be anybody's: escape sequences in it would move the cursor or rename the window, and marks of
+# direction would show a line in another order than it has.
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def in_colour(stream: TextIO) -> bool:
-    """Whether to colour what goes to `stream`: on a terminal, unless the user asked for none."""
-    if "NO_COLOR" in os.environ:
+    """Whether to colour what goes to `stream`: on a terminal that has colours, unless somebody asked for
+    none with `NO_COLOR`, or everywhere with `FORCE_COLOR`. Empty, neither asks for anything."""
+    if os.environ.get("NO_COLOR"):
         return False
-    return "FORCE_COLOR" in os.environ or stream.isatty()
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def harmless(text: str) -> str:
     """`text` without what a terminal acts upon: control characters are spelled out."""
-    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def painted(text: str, colour: str, stream: TextIO | None = None) -> str:
@@ -59,10 +66,37 @@ def tokens_in_colour(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return "".join(shown)
 
 
-def write(text: str) -> None:
+def pointed_at(tokenizer: Tokenizer, ids: Sequence[int], index: int) -> str:
+    """The text around the token at `index`, and a line below it that points at the token."""
+    before, token, after = (
+        "".join(_shown(tokenizer, each) for each in part)
+        for part in (ids[max(0, index - _AROUND) : index], ids[index : index + 1], ids[index + 1 :][:_AROUND])
+    )
+    more = "... " if index > _AROUND else ""
+    rest = " ..." if len(ids) > index + 1 + _AROUND else ""
+    return (
+        f"  {more}{before}{token}{after}{rest}\n  {' ' * _width(more + before)}{'^' * max(1, _width(token))}"
+    )
+
+
+def _shown(tokenizer: Tokenizer, token: int) -> str:
+    """One token's text on one line; an id that no token has as a number."""
+    try:
+        return harmless(tokenizer.decode([token])).replace("\n", "↵").replace("\t", " ")
+    except (KeyError, OverflowError):
+        return f"<{token}>"
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes on a terminal: wide characters take two, those that join others none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+def write(text: str, end: str = "\n") -> None:
     """Write a line to the standard output; what it cannot encode is spelled out."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
 
 
 def show_progress(done: int, total: int, what: str) -> None:

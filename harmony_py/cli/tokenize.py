@@ -15,7 +15,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from harmony_py.cli.inputs import STDIN, read_text
+from harmony_py.cli.inputs import STDIN, at_least, read_text
 from harmony_py.cli.terminal import in_colour, show_progress, tokens_in_colour, write
 from harmony_py.tokenizer import Tokenizer
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", action="store_true", help="only how many tokens each file has")
     parser.add_argument("--special", action="store_true", help="spelled control tokens become such")
     parser.add_argument("--json", action="store_true", help="one JSON object a line: file, tokens or count")
-    parser.add_argument("--jobs", type=int, metavar="N", help="threads (default: all cores)")
+    parser.add_argument("--jobs", type=at_least(1), metavar="N", help="threads (default: all cores)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.what == "info":
+        if options.directory is not None:
+            raise HarmonyError(f"vocab info takes no directory, found {options.directory!r}")
         facts = {
             "name": "o200k_harmony",
             "tokens": special.N_VOCAB,

@@ -84,6 +84,8 @@ def markdown() -> str:
 
 
 def _markdown_row(state: State, row: Row) -> str:
+    # GitHub takes a bar for the end of a cell, be it in code or not.
     leads = ", ".join(f"`{SPELLED[token]}` -> {after.value}" for token, after in row.next.items())
+    leads = leads.replace("|", r"\|")
     text = "yes" if row.text else "no"
     return f"| {state.value} | `{row.stream_state.name}` | {text} | {leads} |\n"

@@ -64,6 +64,15 @@ def test_passing_is_zero_and_the_reports_say_so(folder: Path) -> None:
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "1", "0")
 
 
+def test_json_alone_is_all_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conform", "--only", "text comes back", "--examples", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checks"][0]["status"] == "passed"
+    assert main(["conform", "--list", "--json"]) == 0
+    assert "text comes back" in json.loads(capsys.readouterr().out)
+    assert main(["conform", "--only", "text comes back", "--examples", "5", "--junit", "/nonexistent/x"]) == 2
+    assert "/nonexistent/x: No such file" in capsys.readouterr().err
+
+
 def test_failing_is_one_and_the_counterexample_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

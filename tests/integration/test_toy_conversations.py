@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +19,7 @@ from training.lessons import Lessons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 GREEDY = Sampling(temperature=0, max_tokens=200)
 
@@ -172,15 +169,3 @@ def test_a_sum_and_a_question_beyond_it(model: Model) -> None:
     friend = Friend(model, [])
     assert friend.hears("What is 3 + 4?") == "3 + 4 = 7."
     assert friend.hears("Why is the sky blue?") == talk.UNKNOWN
-
-
-def test_the_example_streams_a_conversation() -> None:
-    script = Path(__file__).parents[2] / "examples" / "chat_with_toy.py"
-    ran = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", check=True)
-    lines = ran.stdout.splitlines()
-    assert 'call      functions.get_weather {"city": "Tokyo"}' in lines
-    assert re.search(r"^tool      \{\"degrees\": (-?\d+), \"sky\": \"(\w+)\"\}$", ran.stdout, re.MULTILINE)
-    assert re.search(r"^final     It is -?\d+ degrees and \w+ in San Francisco\.$", ran.stdout, re.MULTILINE)
-    assert "final     3 + 4 = 7." in lines
-    assert re.search(r"\d+ tokens of prompt, [1-9]\d* of them reused; \d+ sampled, \d+ a second", ran.stdout)
-    assert "\x1b" not in ran.stdout

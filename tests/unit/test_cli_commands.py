@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harmony_py import Message, Role, Tokenizer, load_harmony_encoding
-from harmony_py.cli import COMMANDS, FAILED, MISUSED, doctor, main
+from harmony_py.cli import COMMANDS, CUT_OFF, EXIT_CODES, FAILED, MISUSED, doctor, main
+from harmony_py.cli.measure.decode import decode
+from harmony_py.cli.measure.text import own_source
 from harmony_py.tokenizer import vocab
 
 if TYPE_CHECKING:
@@ -49,7 +53,10 @@ def test_help_says_what_it_does_and_shows_an_example(name: str, capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    assert f"\n  harmony-py {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"\n  harmony-py {name}" in shown
+    assert "--json" in shown
+    assert EXIT_CODES in shown
 
 
 def test_what_there_is_is_listed(run: Any) -> None:
@@ -57,6 +64,10 @@ def test_what_there_is_is_listed(run: Any) -> None:
         ended, out, err = run(*arguments)
         assert ended == code
         assert all(name in out + err for name in COMMANDS)
+
+
+def test_the_version_is_told(run: Any) -> None:
+    assert run("--version") == (0, f"harmony-py {importlib.metadata.version('harmony-py')}\n", "")
 
 
 def test_the_help_loads_nothing_and_the_module_runs() -> None:
@@ -68,6 +79,47 @@ def test_the_help_loads_nothing_and_the_module_runs() -> None:
         subprocess.run(module, input="a b", capture_output=True, text=True, check=True).stdout
         == "        2  -\n"
     )
+
+
+@pytest.mark.parametrize("arguments", [["tokenize", "{file}"], ["inspect", "--text", "{file}"], ["--help"]])
+def test_nobody_reading_is_silent(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "file").write_text("word " * 50_000, "utf-8")
+    command = [part.format(file=tmp_path / "file") for part in arguments]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-m", "harmony_py", *command],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (CUT_OFF, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tokenize", "--jobs", "0"],
+        ["inspect", "--role", "nobody"],
+        ["conform", "--examples", "none"],
+        ["bench", "--repeats", "-1"],
+    ],
+)
+def test_a_wrong_value_names_its_option(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == MISUSED
+    assert f"argument {arguments[1]}: " in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named_with_its_extra(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "harmony_py.model.model", raising=False)
+    code, _, err = run("bench", "--model", "toy", "--repeats", "1")
+    assert code == MISUSED
+    assert "it comes with pip install 'harmony-py[model]'" in err
 
 
 # -- tokenize ----------------------------------------------------------------------------------------------
@@ -112,6 +164,8 @@ def test_colours_only_where_they_are_seen(run: Any, monkeypatch: pytest.MonkeyPa
     assert "\x1b[97;48;5;" in out
     assert "\x1b[2J" not in out
     assert "\x07" not in out
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b" in run("tokenize", given="a b")[1]
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run("tokenize", given="a b")[1]
 
@@ -187,6 +241,34 @@ def test_parse_shows_what_was_good_and_where_it_stopped(run: Any, extra: list[st
     assert code == FAILED
     assert "Think." in out
     assert "at token index 6" in out + err
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (MALFORMED, f"  {MALFORMED}\n  {' ' * 43}{'^' * 11}\n"),
+        (
+            "<|channel|>final<|message|>世界\n<|end|>Hi" + " there" * 20,
+            f"  <|channel|>final<|message|>世界↵<|end|>Hi{' there' * 8} ...\n  {' ' * 39}^^\n",
+        ),
+        ("<|start|>" * 20, f"  ... {'<|start|>' * 8}\n  {' ' * 76}^\n"),
+        ("<|channel|>final", "  <|channel|>final\n                  ^\n"),
+    ],
+)
+def test_parse_points_at_the_token(run: Any, given: str, shown: str) -> None:
+    code, _, err = run("parse", "--text", given=given)
+    assert code == FAILED
+    assert err.partition("\n")[2] == shown
+
+
+def test_parse_points_at_what_is_no_token(run: Any) -> None:
+    code, _, err = run("parse", given="200005 17196 200008 12194 200007 300000")
+    assert (code, err.partition("\n")[2]) == (
+        FAILED,
+        "  <|channel|>final<|message|>Hi<|end|><300000>\n" + f"  {' ' * 36}^^^^^^^^\n",
+    )
+    found = json.loads(run("parse", "--json", "--text", given=MALFORMED)[1])
+    assert (found["token_index"], found["token"], found["expected"]) == (6, 200005, ["<|start|>"])
 
 
 def test_parse_knows_roles_and_tools(run: Any) -> None:
@@ -265,3 +347,58 @@ def test_doctor_knows_every_extra() -> None:
     named = {(package, extra) for package, (extra, _) in doctor.EXTRAS.items()}
     assert named <= extras
     assert {extra for _, extra in named} == {extra for _, extra in extras}
+
+
+# -- bench -------------------------------------------------------------------------------------------------
+
+
+def test_bench_compares_with_what_is_installed(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("Some words, and some more: 1, 2, 3.\n" * 200, "utf-8")
+    code, out, _ = run(
+        "bench", "--file", str(tmp_path / "text"), "--model", "none", "--repeats", "1", "--json"
+    )
+    found = json.loads(out)
+    assert code == 0
+    assert "tiktoken 0.14.0, openai-harmony 0.0.8" in found["machine"]["versions"]
+    figures = {figure["what"]: figure for figure in found["figures"]}
+    assert [sorted(figure["others"]) for figure in figures.values()] == [["tiktoken"]] * 3 + [
+        ["openai-harmony"]
+    ] * 4
+    encode = figures["encode text, 0.0036 MB, again"]
+    assert encode["ratios"]["tiktoken"] == pytest.approx(encode["ours"] / encode["others"]["tiktoken"])
+    start = figures["from import to the first id"]
+    assert start["ratios"]["tiktoken"] == pytest.approx(start["others"]["tiktoken"] / start["ours"])
+
+
+def test_bench_shows_a_table_and_says_where_results_differ(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmony_py.cli.measure.text.start", lambda repeats: [])
+    nonsense = types.SimpleNamespace(encode_ordinary=lambda text: [1])
+    monkeypatch.setattr("tiktoken.get_encoding", lambda name: nonsense)
+    code, out, _ = run("bench", "--model", "none", "--repeats", "1")
+    assert code == FAILED
+    assert [line.endswith("  DIFFERENT") for line in out.splitlines() if line.startswith("encode")] == [
+        True,
+        True,
+    ]
+    monkeypatch.setattr("harmony_py.cli.measure.installed", list)
+    for module in ("text", "messages"):
+        monkeypatch.setattr(f"harmony_py.cli.measure.{module}.installed", list)
+    code, out, _ = run("bench", "--model", "none", "--repeats", "1")
+    assert code == 0
+    assert "Nothing to compare with" in out
+
+
+def test_bench_takes_any_text_but_none(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harmony_py.cli.measure.text.start", lambda repeats: [])
+    for text, code in (("", MISUSED), ("é", 0)):
+        (tmp_path / "text").write_text(text, "utf-8")
+        assert run("bench", "--file", str(tmp_path / "text"), "--model", "none", "--repeats", "1")[0] == code
+
+
+def test_bench_decodes() -> None:
+    assert "class Tokenizer" in own_source()
+    figures = decode("toy", 1)
+    assert [figure.unit for figure in figures] == ["tokens/s", "tokens/s", "GB/s", "GB/s", "%"]
+    _, rate, read, allowed, share = (figure.ours for figure in figures)
+    assert rate > 0
+    assert share == pytest.approx(100 * read / allowed)
