@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from harmony_py.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _Callable = TypeVar("_Callable", bound="Callable[..., Any]")
+_Result = TypeVar("_Result")
 
 
 def takes_text(function: _Callable) -> _Callable:
     """Mark a callable that gets the text of a call as it stands, where others get arguments by keyword."""
     function.takes_text = True  # type: ignore[attr-defined]
     return function
+
+
+def within(seconds: float, what: str, function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """What the function returns; `ToolError` if it takes longer, or raises anything else.
+
+    A function that goes on is left alone, in a thread that does not keep the program from ending.
+    """
+    outcome: list[tuple[_Result | None, BaseException | None]] = []
+
+    def call() -> None:
+        try:
+            outcome.append((function(*arguments), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True, name=what)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise ToolError(f"{what} did not end within {seconds:g} seconds")
+    result, error = outcome[0]
+    if isinstance(error, ToolError):
+        raise error
+    if error is not None:
+        raise ToolError(f"{what} failed: {type(error).__name__}: {error}") from error
+    return cast("_Result", result)
+
+
+def whole_number(name: str, value: object) -> int:
+    """An argument that the model was asked to write as a number; `ToolError` if it is none."""
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ToolError(f"`{name}`: expected a whole number, found {value!r:.100}")
+    return int(value)
