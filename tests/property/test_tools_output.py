@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmony_py.tools.python.output import Output
+from harmony_py.tools.output import Output
+from harmony_py.tools.python.messages import add_message
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -41,5 +42,5 @@ def test_beginning_and_end_are_kept(pieces: list[str], characters: int) -> None:
 def test_any_message_can_be_added(messages: list[tuple[str, dict[str, object]]]) -> None:
     output = Output(50)
     for kind, content in messages:
-        output.add_message(kind, content)
+        add_message(output, kind, content)
     assert len(output.text()) <= 50 + 50

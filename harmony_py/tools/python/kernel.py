@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from harmony_py.errors import ToolError
-from harmony_py.tools.python.output import Output
+from harmony_py.tools.output import Output
+from harmony_py.tools.python.messages import add_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +104,7 @@ class Kernel:
                 kind, content = found
                 if kind == "status" and content.get("execution_state") == "idle":
                     return "done"
-                output.add_message(kind, content)
+                add_message(output, kind, content)
                 if kind == "stream" and output.total > most:
                     return "flood"
                 continue

@@ -1,9 +1,9 @@
-"""What code put out, as text, however much it was."""
+"""Text that comes in pieces, however much of it."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """For terminals: colours, movements of the cursor, titles."""
@@ -31,18 +31,8 @@ class Output:
         tail = self._tail + text[room:]
         self._tail = tail[max(0, len(tail) - self._longest_tail) :]
 
-    def add_message(self, kind: str, content: dict[str, Any]) -> None:
-        """Add what a kernel's message shows. Where anybody's code runs, that may be anything."""
-        if kind == "stream":
-            self.add(_text(content.get("text")))
-        elif kind in ("execute_result", "display_data"):
-            data = content.get("data")
-            self._add_line(_text(data.get("text/plain")) if isinstance(data, dict) else "")
-        elif kind == "error":
-            lines = content.get("traceback")
-            self._add_line("\n".join(filter(None, map(_text, lines))) if isinstance(lines, list) else "")
-
-    def _add_line(self, text: str) -> None:
+    def add_line(self, text: str) -> None:
+        """Add text that stands on lines of its own."""
         if text:
             last = self._tail or self._head
             self.add(f"{'' if not last or last.endswith(chr(10)) else chr(10)}{text}\n")
@@ -51,7 +41,3 @@ class Output:
         left_out = self.total - len(self._head) - len(self._tail)
         middle = f"\n[... {left_out} characters left out ...]\n" if left_out else ""
         return _ESCAPES.sub("", self._head + middle + self._tail).rstrip("\n")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
