@@ -94,6 +94,8 @@ def test_a_patch_comes_plain_or_in_json(tmp_path: Path, wrap: object) -> None:
         ("x\n  f:\nx\n", ["@@ f:", "-x", "+y"], "x\n  f:\ny\n"),
         ("A\nf\nx\nB\nf\nx\n", ["@@ B", "@@ f", "-x", "+y"], "A\nf\nx\nB\nf\ny\n"),
         ("f\nx\nx\n", ["@@ f", "-x", "+y", "@@ f", "-x", "+z"], "f\ny\nz\n"),
+        ("g\nf\nx\n", ["@@ f", " f", "-x", "+y"], "g\nf\ny\n"),
+        ("g\nf\nx\n", ["@@ f", " f", "-x", "*** End of File"], "g\nf\n"),
         ("a\nb\n", ["@@ -7,2 +7,3 @@ def f", " a", "+z"], "a\nz\nb\n"),
         ("a\nb\n", [" a", "-b"], "a\n"),
         ("a\n\nb\n", ["@@", " a", "", "-b", "+c"], "a\n\nc\n"),

@@ -75,12 +75,17 @@ class _File:
 
     def _placed(self, hunk: Hunk, start: int) -> tuple[Hunk, int]:
         """The hunk, perhaps without empty lines behind it, and the first of its lines in the file."""
+        least = start
         for header in hunk.headers:
             start = self._behind(header, start)
         trimmed = hunk
         while True:
             old = [line for mark, line in trimmed.lines if mark != "+"]
-            place = self._found(old, start, trimmed.at_end)
+            place = self._at_end(old, least) if hunk.at_end else None
+            if place is None:
+                place = self._find(old, start)
+            if place is None and start > least:
+                place = self._find(old, start - 1)  # some repeat the header as a line that stays
             if place is not None:
                 return trimmed, place
             if trimmed.lines[-1] != (" ", "") or len(trimmed.lines) == 1:
@@ -97,11 +102,9 @@ class _File:
                 return found + 1
         raise ToolError(f"the line {header!r}, behind which it should be, is not in the file")
 
-    def _found(self, old: list[str], start: int, at_end: bool) -> int | None:
+    def _at_end(self, old: list[str], least: int) -> int | None:
         last = len(self._exact) - len(old)
-        if at_end and last >= start and (found := self._find(old, last)) is not None:
-            return found
-        return self._find(old, start)
+        return self._find(old, last) if last >= least else None
 
     def _find(self, old: list[str], start: int) -> int | None:
         if not old:
