@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
 
@@ -27,8 +27,8 @@ def count() -> str:
 
 
 @server.tool()
-def hang() -> str:
-    time.sleep(60)
+async def hang() -> str:
+    await anyio.sleep(60)
     return "late"
 
 

@@ -234,8 +234,12 @@ def test_a_backend_that_floods_is_cut_off() -> None:
     shown = read(Browser(Broken(endless)).search("x"))
     assert 1 <= len(shown.links) <= 20
     assert len("\n".join(shown.lines)) < 20_000
-    page = Document("u", "<p>" + "a" * 10**6, "html", "t" * 10**6)
-    assert len(Browser(Broken(lambda: page)).open("u")) < 20_000
+    page = Document("u", "<p>" + "a" * 10**8, "html", "t" * 10**6)
+    browsing = Browser(Broken(lambda: page))
+    assert len(browsing.open("u")) < 20_000
+    assert len(browsing.open("u", num_lines=10**9)) < 100_000
+    with pytest.raises(ToolError, match="Cannot exceed page maximum of 26216"):
+        browsing.open(loc=10**9)
 
 
 def test_the_chat_loop_and_its_citations() -> None:

@@ -231,6 +231,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         fetch(url, lambda _: None, QUICK, private=True)
 
 
+def test_a_server_without_a_certificate_is_not_believed(site: str) -> None:
+    address = site.replace("http:", "https:") + "/"
+    with pytest.raises(ToolError, match="cannot be fetched: SSLError"):
+        WebBackend([address], private=True).fetch(address)
+
+
 def test_a_search_where_no_page_can_be_read_says_why() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

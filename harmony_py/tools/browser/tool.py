@@ -25,6 +25,8 @@ MOST_FOUND: Final = 50
 _FOUND_LINES: Final = 4
 _LONGEST_PATTERN: Final = 200
 _LONGEST_ERROR: Final = 1000
+_LONGEST_CONTENT: Final = 2**21
+"""Characters of a document, whatever the backend gives."""
 _SOURCE: Final = "view-source:"
 
 
@@ -120,6 +122,7 @@ class Browser:
 
     def _read(self, url: str, as_source: bool) -> Page:
         document = self._backend.fetch(url)
+        document = document._replace(content=document.content[:_LONGEST_CONTENT])
         if not as_source:
             return page_of(document)
         page = page_of(document._replace(kind="text"))
