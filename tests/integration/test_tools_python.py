@@ -163,6 +163,8 @@ odd = [("stream", {"text": 3}), ("stream", {}), ("error", {"traceback": [1, {}]}
 odd += [("execute_result", {"data": []}), ("display_data", {"data": {"text/plain": 1}}), ("status", {})]
 for kind, content in odd:
     kernel.session.send(kernel.iopub_socket, kind, content, parent=kernel.get_parent())
+kernel.session.send(kernel.iopub_socket, {"header": kernel.session.msg_header("stream"), "parent_header": [1],
+                                          "msg_id": "1", "msg_type": "stream", "content": {}, "metadata": {}})
 kernel.iopub_socket.send_multipart([b"nonsense"])
 kernel.iopub_socket.send_multipart([b"<IDS|MSG>", b"bad", b"{", b"{", b"{", b"{"])
 print("alive")

@@ -56,6 +56,7 @@ class _Life:
     def __init__(self, make: Callable[[], Client]) -> None:
         self._make = make
         self._closing: asyncio.Event | None = None
+        self._ended = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self.client: Client | None = None
         self.ready = threading.Event()
@@ -65,7 +66,7 @@ class _Life:
         try:
             asyncio.run(self._live())
         except BaseException as error:
-            self.failure = self.failure or error
+            self.failure = error
         finally:
             self.client = self.loop = None
             self.ready.set()
@@ -73,6 +74,8 @@ class _Life:
     async def _live(self) -> None:
         self._closing = asyncio.Event()
         self.loop = asyncio.get_running_loop()
+        if self._ended:
+            return
         opening = asyncio.ensure_future(self._open())
         closing = asyncio.ensure_future(self._closing.wait())
         # A server that does not even answer the greeting is left as well.
@@ -89,6 +92,7 @@ class _Life:
             await asyncio.Event().wait()
 
     def end(self) -> None:
+        self._ended = True
         loop, closing = self.loop, self._closing
         if loop is not None and closing is not None:
             with contextlib.suppress(RuntimeError):  # closed meanwhile
@@ -97,8 +101,9 @@ class _Life:
 
 def _end(life: _Life, thread: threading.Thread) -> None:
     life.end()
-    # A process that will not end is killed within this time by the client.
-    thread.join(10)
+    if thread is not threading.current_thread():  # where garbage happened to be collected
+        # A process that will not end is killed within this time by the client.
+        thread.join(10)
 
 
 def _named(error: BaseException) -> str:

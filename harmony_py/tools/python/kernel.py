@@ -24,7 +24,7 @@ from harmony_py.tools.python.messages import add_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LARGEST_MESSAGE: Final = 32 * 2**20
+LARGEST_MESSAGE: Final = 8 * 2**20
 """Bytes. The connection refuses more, so that no output can fill our memory."""
 
 _FLOOD: Final = 50
@@ -79,6 +79,10 @@ class Kernel:
             raise
 
     def alive(self) -> bool:
+        if hasattr(os, "waitid") and self._process.returncode is None:
+            # It is not collected yet: as long as it is there, nothing else can have its number.
+            how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._process.pid, how) is None
         return self._process.poll() is None
 
     def execute(self, code: str) -> tuple[Output, Ending]:
@@ -126,9 +130,9 @@ class Kernel:
         except Exception:
             # No message: code in the kernel has the key, and can write to the socket.
             return None
-        if not isinstance(found, dict) or found.get("parent_header", {}).get("msg_id") != message:
+        parent, content = found.get("parent_header"), found.get("content")
+        if not isinstance(parent, dict) or parent.get("msg_id") != message:
             return None
-        content = found.get("content")
         return str(found.get("msg_type")), content if isinstance(content, dict) else {}
 
     def _replied(self, message: str) -> bool:
@@ -206,7 +210,8 @@ def _end(process: subprocess.Popen[bytes], client: Any, context: Any, private: P
         if os.name != "nt":
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the system does not let go of it
+        process.wait(10)
     client.stop_channels()
     context.destroy(linger=0)
     shutil.rmtree(private, ignore_errors=True)
