@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,38 @@ def test_lines_that_stay_keep_their_ends(
         end = before[at - 1 if at else 0][1]
         made = [*before[:at], *((line, end) for line in added), *before[at:]]
         assert file.read_bytes() == "".join(line + end for line, end in made).encode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "@@",
+        "@@ a",
+        " a",
+        " ",
+        "+a",
+        "-a",
+        "*** End of File",
+        "*** Update File: f",
+        "*** Add File: g",
+        "{",
+        "x",
+    ],
+)
+@pytest.mark.parametrize("first", ["*** Update File: f", "*** Update File: f\n@@\n a\n*** End of File"])
+def test_a_patch_takes_time_in_proportion(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: str, line: str
+) -> None:
+    monkeypatch.setattr("harmony_py.tools.apply_patch.matching.SECONDS", 0.2)
+    (tmp_path / "f").write_text("a\n" * 100_000)
+    lines = [line] * (500_000 // (len(line) + 1))
+    before = time.process_time()
+    try:
+        ApplyPatch(tmp_path).run(envelope([first, *lines]))
+    except ToolError as error:
+        assert len(str(error)) < 5000
+    assert time.process_time() - before < 5
 
 
 STARTS = ["*** Begin Patch", "*** End Patch", "*** Add File: g", "*** Update File: f", "*** Delete File: f"]

@@ -131,18 +131,21 @@ class _Reader:
             move_to = _path(line, MOVE)
             self._at += 1
         hunks: list[Hunk] = []
-        while (line := self._peek()) is not None and not line.startswith((ADD, DELETE, UPDATE)):
-            if line or not self._only_blank_before_section():
-                hunks.append(self._hunk())
-            else:
-                self._at += 1
+        while not self._at_section():
+            hunks.append(self._hunk())
         if not hunks and move_to is None:
             raise ToolError(f"line {self._at}: the section on {path!r} changes nothing")
         return Update(path, move_to, tuple(hunks))
 
-    def _only_blank_before_section(self) -> bool:
-        rest = (line for line in self._lines[self._at :] if line)
-        return next(rest, ADD).startswith((ADD, DELETE, UPDATE))
+    def _at_section(self) -> bool:
+        """Whether there are only empty lines before the next section or the end; then they are passed."""
+        at = self._at
+        while at < len(self._lines) and not self._lines[at]:
+            at += 1
+        if at < len(self._lines) and not self._lines[at].startswith((ADD, DELETE, UPDATE)):
+            return False
+        self._at = at
+        return True
 
     def _hunk(self) -> Hunk:
         headers = self._headers()

@@ -94,6 +94,7 @@ class _File:
             trimmed = trimmed._replace(lines=trimmed.lines[:-1])
 
     def _behind(self, header: str, start: int) -> int:
+        self._keep_time()
         for lines, wanted in ((self._exact, header), (self._stripped, header.strip())):
             if wanted in lines[:start]:
                 return start
@@ -119,8 +120,7 @@ class _File:
     def _search(self, lines: list[str], old: list[str], start: int) -> int | None:
         at = start
         while True:
-            if time.monotonic() > self._deadline:
-                raise ToolError(f"no place found within {SECONDS:g} seconds; use fewer or more telling lines")
+            self._keep_time()
             try:
                 at = lines.index(old[0], at)
             except ValueError:
@@ -128,6 +128,10 @@ class _File:
             if lines[at : at + len(old)] == old:
                 return at
             at += 1
+
+    def _keep_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise ToolError(f"no place found within {SECONDS:g} seconds; use fewer or more telling lines")
 
     def _misfit(self, hunk: Hunk, start: int) -> ToolError:
         old = [line for mark, line in hunk.lines if mark != "+"]
