@@ -52,14 +52,63 @@ L8:   * two
 L9:
 L10: [Image 0: a cat][Image 1]
 L11:
-L12:   as it
-L13:     stands
+L12:       as it
+L13:         stands
 L14:
 L15: 1 2
 L16: 3 4
 L17:
 L18: up no post""",
 )
+
+LAID_OUT = """<div>one<div>two</div>three</div><p>para <i>it</i>alic</p><h2>Head <a href=/x>link</a></h2>
+<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table><ol><li>first</li><li><p>second</p>
+<ul><li>nested</li></ul></li></ol><blockquote>quoted text<p>twice</blockquote>
+<dl><dt>term</dt><dd>definition</dd></dl>
+<hr><p>after<br>break</p><code>x = 1</code> <button>Push</button><pre>
+for x in y:
+    <b>pass</b></pre><ul><li></li><li>last</ul><a href=/y><div>a card</div><p>of two lines</a>"""
+
+AS_LAID_OUT = """\
+one
+
+two
+
+three
+
+para italic
+
+## Head 【0†link】
+
+a b
+1 2
+
+  1. first
+  2. second
+
+     * nested
+
+> quoted text
+
+> twice
+
+term
+    definition
+
+* * *
+
+after
+break
+
+`x = 1` Push
+
+    for x in y:
+        pass
+
+  *
+  * last
+
+【1†a card of two lines】"""
 
 LONG = "https://long.example/"
 LONG_PAGE = "<title>Long</title>" + "".join(f"<p>Paragraph {i} speaks of nothing.</p>" for i in range(500))
@@ -71,6 +120,11 @@ def browser(**options: Any) -> Browser:
 
 def test_a_page() -> None:
     assert browser().open(SKY) == SHOWN
+
+
+def test_layout() -> None:
+    page = Browser(Pages({SKY: LAID_OUT}))
+    assert "\n".join(line.rstrip() for line in read(page.open(SKY)).lines[2:]) == AS_LAID_OUT
 
 
 def test_search_results_and_what_is_behind_them() -> None:

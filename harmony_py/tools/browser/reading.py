@@ -17,14 +17,14 @@ _HIDDEN: Final = frozenset(
 )
 _HEADINGS: Final = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _APART: Final = frozenset(
-    {"article", "aside", "blockquote", "dl", "figure", "form", "header", "footer", "main", "nav", "ol", "p"}
-    | {"pre", "section", "table", "ul", *_HEADINGS}
+    {"article", "aside", "blockquote", "div", "dl", "figure", "footer", "form", "header", "hr", "main", "nav"}
+    | {"ol", "p", "pre", "section", "table", "ul", *_HEADINGS}
 )
 """Stand between empty lines."""
-_LINES: Final = frozenset(
-    {"address", "body", "dd", "div", "dt", "figcaption", "hr", "html", "li", "option", "tr"}
-)
-_SCRIPTS: Final = {"sup": "^{", "sub": "_{"}
+_LINES: Final = frozenset({"address", "body", "dd", "dt", "figcaption", "html", "li", "option", "tr"})
+_AROUND: Final = {"sup": ("^{", "}"), "sub": ("_{", "}"), "code": ("`", "`")}
+_INDENT: Final = "    "
+"""Before lines of code and definitions."""
 
 _LONGEST_LABEL: Final = 1000
 """Characters of a link. More is a page where a link was not closed."""
@@ -70,8 +70,13 @@ class _Reader:
         self._made: list[str] = []
         self._breaks = 0
         self._space = False
+        self._begun = False
+        """There is a bullet or the like, and nothing behind it yet."""
         self._hidden: dict[str, int] = {}
         self._preformatted = 0
+        self._quoted = 0
+        self._lists: list[int | None] = []
+        """For each list that is open the number of its last item; None where items have no numbers."""
         self._images = 0
         self._link: tuple[str, list[str]] | None = None
         self._in_title = False
@@ -117,14 +122,45 @@ class _Reader:
     def _layout(self, name: str) -> None:
         if name == "br":
             self._break(1)
-        elif name in _SCRIPTS:
-            self._put(_SCRIPTS[name])
+        elif name in _AROUND:
+            self._put("" if self._preformatted else _AROUND[name][0])
         elif name in ("td", "th"):
             self._space = True
         elif name in _APART or name in _LINES:
-            self._break(2 if name in _APART else 1)
-            self._preformatted += name == "pre"
-            self._prefix(_HEADINGS.get(name, "  * " if name == "li" else ""))
+            self._break(self._distance(name))
+            self._enter(name)
+
+    def _enter(self, name: str) -> None:
+        """What stands before the text of an element, and how it is shown from now on."""
+        prefix = _HEADINGS.get(name, "")
+        if name in ("ol", "ul"):
+            self._lists.append(0 if name == "ol" else None)
+        elif name == "li":
+            prefix = self._bullet()
+        elif name == "hr":
+            self._put("* * *")
+            self._break(2)
+        elif name == "dd":
+            prefix = _INDENT
+        elif name == "pre":
+            self._preformatted += 1
+            prefix = _INDENT
+        elif name == "blockquote":
+            self._quoted += 1
+        if prefix:
+            self._prefix(prefix)
+
+    def _bullet(self) -> str:
+        outer = "".join("  " if number is None else "   " for number in self._lists[-9:-1])
+        if not self._lists or self._lists[-1] is None:
+            return f"{outer}  * "
+        self._lists[-1] += 1
+        return f"{outer}  {self._lists[-1]}. "
+
+    def _distance(self, name: str) -> int:
+        """How many line ends there are before and behind an element."""
+        within_list = name in ("ol", "ul") and len(self._lists) > 0
+        return 2 if name in _APART and not within_list else 1
 
     def _end(self, name: str) -> None:
         if name == "title":
@@ -137,11 +173,20 @@ class _Reader:
             return
         elif name == "a":
             self._close_link()
-        elif name in _SCRIPTS:
-            self._put("}")
+        elif name in _AROUND:
+            self._put("" if self._preformatted else _AROUND[name][1])
         elif name in _APART or name in _LINES:
-            self._preformatted = max(0, self._preformatted - (name == "pre"))
-            self._break(2 if name in _APART else 1)
+            self._leave(name)
+            self._break(self._distance(name))
+
+    def _leave(self, name: str) -> None:
+        self._begun = False
+        if name in ("ol", "ul"):
+            del self._lists[-1:]
+        elif name == "pre":
+            self._preformatted = max(0, self._preformatted - 1)
+        elif name == "blockquote":
+            self._quoted = max(0, self._quoted - 1)
 
     def _image(self, attributes: dict[str, str]) -> None:
         name = one_line(attributes.get("alt") or attributes.get("title") or "", 300)
@@ -161,7 +206,8 @@ class _Reader:
         if self._link:
             self._link[1].append(text)
         elif self._preformatted:
-            self._word(text)
+            text = text.removeprefix("\n") if self._begun else text
+            self._word(text.replace("\n", f"\n{_INDENT}"))
         else:
             words = " ".join(text.split())
             self._space = self._space or text[:1].isspace()
@@ -171,16 +217,20 @@ class _Reader:
     def _word(self, text: str) -> None:
         """Add text as it is, behind the line ends or the space that are due."""
         if text:
-            space = " " if self._space and not self._breaks and self._made else ""
-            self._made.append("\n" * (self._breaks if self._made else 0) + space + text)
-            self._breaks, self._space = 0, False
+            if self._breaks or not self._made:
+                before = "\n" * (self._breaks if self._made else 0) + "> " * min(self._quoted, 9)
+            else:
+                before = " " if self._space else ""
+            self._made.append(before + text)
+            self._breaks, self._space, self._begun = 0, False, False
 
     def _break(self, lines: int) -> None:
         if self._link:
             self._link[1].append(" ")
-        else:
+        elif not self._begun:
             self._breaks = max(self._breaks, lines)
 
     def _prefix(self, prefix: str) -> None:
         if not self._link:
             self._word(prefix)
+            self._begun = True
