@@ -1,14 +1,20 @@
-"""What the callables of tools have in common."""
+"""What the callables of tools have in common, and limits for those of others."""
 
 from __future__ import annotations
 
+import functools
+import json
+import re
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from harmony_py.errors import ToolError
+from harmony_py.tools.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_NUMBER: Final = re.compile(r"\s*-?[0-9]{1,18}\s*")
 
 _Callable = TypeVar("_Callable", bound="Callable[..., Any]")
 _Result = TypeVar("_Result")
@@ -46,9 +52,31 @@ def within(seconds: float, what: str, function: Callable[..., _Result], *argumen
     return cast("_Result", result)
 
 
+def bounded(
+    tool: Callable[..., Any], *, seconds: float = 60.0, characters: int = 20_000
+) -> Callable[..., str]:
+    """A tool of your own with limits: too long a wait is given up, too long an answer loses its middle.
+
+    What is given up goes on in its thread; only a process of its own could be stopped.
+    """
+    name = getattr(tool, "__name__", "the tool")
+
+    @functools.wraps(tool)
+    def call(*arguments: Any, **named: Any) -> str:
+        result = within(seconds, name, functools.partial(tool, *arguments, **named))
+        text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, allow_nan=False)
+        if len(text) <= characters:
+            return text
+        output = Output(characters)
+        output.add(text)
+        return output.text()
+
+    return call
+
+
 def whole_number(name: str, value: object) -> int:
     """An argument that the model was asked to write as a number; `ToolError` if it is none."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise ToolError(f"`{name}`: expected a whole number, found {value!r:.100}")
