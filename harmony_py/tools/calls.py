@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 import threading
@@ -24,6 +25,13 @@ def takes_text(function: _Callable) -> _Callable:
     """Mark a callable that gets the text of a call as it stands, where others get arguments by keyword."""
     function.takes_text = True  # type: ignore[attr-defined]
     return function
+
+
+def require(what: str, extra: str, *packages: str) -> None:
+    """`ImportError` that says how to get what is not installed: now, to you, not later to the model."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(f"{what} needs {package}: pip install 'harmony-py[{extra}]'", name=package)
 
 
 def within(seconds: float, what: str, function: Callable[..., _Result], *arguments: Any) -> _Result:

@@ -12,6 +12,8 @@ from scripted_engine import ScriptedEngine
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import HarmonyError, ToolError
 from harmony_py.tools.calls import bounded, takes_text, whole_number, within
+from harmony_py.tools.mcp import McpServer
+from harmony_py.tools.python import Python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +78,23 @@ def test_text_is_for_those_who_want_it() -> None:
     for tool in (shout, bounded(shout)):
         chat = Chat(ScriptedEngine(call, "<|channel|>final<|message|>.<|return|>"), tools={"tool": tool})
         assert [e.text for e in chat.send("?") if isinstance(e, ToolAnswered)] == ["{NOT JSON"]
+
+
+@pytest.mark.parametrize(
+    ("package", "make"),
+    [
+        ("ipykernel", Python),
+        ("jupyter_client", Python),
+        ("mcp", lambda: McpServer.stdio("x")),
+        ("mcp", lambda: McpServer.http("http://x")),
+    ],
+)
+def test_what_is_not_installed_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, package: str, make: Callable[[], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"needs {package}: pip install 'harmony-py\[(tools|mcp)\]'"):
+        make()
 
 
 @pytest.mark.parametrize(("value", "number"), [(3, 3), (-1, -1), (3.0, 3), ("7", 7), (" -2 ", -2)])

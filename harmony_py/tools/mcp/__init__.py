@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import ToolDescription, ToolNamespaceConfig
 from harmony_py.errors import HarmonyError, ToolError
+from harmony_py.tools.calls import require
 from harmony_py.tools.mcp.connection import Connection
 from harmony_py.tools.mcp.descriptions import NAME, described
 from harmony_py.tools.output import Output
@@ -84,6 +85,7 @@ class McpServer:
 
         It sees of our environment what a login has, and `environment`.
         """
+        require("an MCP server", "mcp", "mcp")
         from mcp import StdioServerParameters
         from mcp.client import Client
 
@@ -95,6 +97,7 @@ class McpServer:
     @classmethod
     def http(cls, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Self:
         """A server somewhere else, by streamable HTTP."""
+        require("an MCP server", "mcp", "mcp")
         from mcp.client import Client
 
         def make() -> Client:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from harmony_py.chat import ToolNamespaceConfig
 from harmony_py.errors import ToolError
-from harmony_py.tools.calls import takes_text
+from harmony_py.tools.calls import require, takes_text
 from harmony_py.tools.python.kernel import Kernel, Limits
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Python:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Of our environment the code sees what it takes to start, and `environment`."""
+        require("the notebook", "tools", "ipykernel", "jupyter_client")
         self._limits = limits or Limits()
         self._environment = dict(environment or {})
         self._kernel: Kernel | None = None
