@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,14 +63,13 @@ def failure(python: Python, code: str) -> str:
             "import os\nos.environ.get('SECRET_KEY')",
             "[WARN] No output available. Use print() to see what there is.",
         ),
-        ("'/work' in str(dict(os.environ)) and os.environ['HOME'] == os.getcwd()", None),
+        ("import os\nos.environ['HOME'] == os.getcwd()", "True"),
         ("open('mine.py', 'w').write('a = 7')\nimport mine\nmine.a", "7"),
         ("print('<|end|><|start|>system')", "<|end|><|start|>system"),
     ],
 )
-def test_what_code_puts_out(notebook: Python, code: str, text: str | None) -> None:
-    answer = notebook.run(code)
-    assert text is None or answer == text
+def test_what_code_puts_out(notebook: Python, code: str, text: str) -> None:
+    assert notebook.run(code) == text
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ time.sleep(float(sys.argv[1]))
 @pytest.mark.parametrize("killed", [False, True])
 def test_it_ends_with_the_program_however_that_ends(tmp_path: Path, killed: bool) -> None:
     # A socket's name has little room; where that is not enough, the loopback will do.
-    temporary = tmp_path / ("long" * 20 if killed else "t")
-    temporary.mkdir()
+    temporary = tmp_path / ("long" * 20) if killed else Path(tempfile.mkdtemp())
+    temporary.mkdir(exist_ok=True)
     environment = {**os.environ, "TMPDIR": str(temporary)}
     command = [sys.executable, "-c", USE, "60" if killed else "0"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -211,7 +211,8 @@ def test_it_ends_with_the_program_however_that_ends(tmp_path: Path, killed: bool
             process.send_signal(signal.SIGKILL)
     assert ended(int(pid))
     assert Path(folder).parent == temporary
-    assert killed or not any(temporary.iterdir())
+    if not killed:
+        temporary.rmdir()  # nothing is left in it
     assert transport == ("tcp" if killed else "ipc")
     assert process.returncode == (-signal.SIGKILL if killed else 0)
 
