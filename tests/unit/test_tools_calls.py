@@ -36,7 +36,7 @@ def answer(tool: Callable[..., object]) -> ToolAnswered:
     """What the model is told of a call of the tool, after which it answers."""
     call = "<|channel|>commentary to=functions.tool <|constrain|>json<|message|>{}<|call|>"
     engine = ScriptedEngine(call, "<|channel|>final<|message|>Well.<|return|>")
-    chat = Chat(engine, tools={"tool": bounded(tool, seconds=0.2, characters=30)})
+    chat = Chat(engine, tools={"tool": bounded(tool, seconds=0.5 if tool is hangs else 20, characters=30)})
     [answered] = [event for event in chat.send("Go.") if isinstance(event, ToolAnswered)]
     assert chat.messages[-1].text == "Well."
     return answered
@@ -45,7 +45,7 @@ def answer(tool: Callable[..., object]) -> ToolAnswered:
 @pytest.mark.parametrize(
     ("tool", "text", "is_error"),
     [
-        (hangs, "hangs did not end within 0.2 seconds", True),
+        (hangs, "hangs did not end within 0.5 seconds", True),
         (floods, "x" * 20 + "\n[... 9999970 characters left out ...]\n" + "x" * 10, False),
         (dies, "dies failed: SystemExit: 3", True),
         (lambda: {"a": ["ü"]}, '{"a": ["ü"]}', False),
