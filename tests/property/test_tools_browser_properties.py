@@ -8,9 +8,9 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from browsed_pages import Pages, read
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import Pages, read
 
 from harmony_py.chat import Author, Message, Role
 from harmony_py.errors import ToolError

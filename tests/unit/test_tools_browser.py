@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pages import Pages, read
+from browsed_pages import Pages, read
 from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import Message, Role, SystemContent

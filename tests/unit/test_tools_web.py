@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from pages import read
+from browsed_pages import read
 
 from harmony_py.errors import ToolError
 from harmony_py.tools.browser import Browser, Limits, WebBackend
