@@ -119,6 +119,10 @@ class ArgumentsError(HarmonyError):
         return f"{self.problem} (at character {self.position}, near {around!r})"
 
 
+class ToolError(HarmonyError):
+    """A tool cannot do what it was asked. The text is meant for the model: what is wrong, how to go on."""
+
+
 class CheckpointError(HarmonyError):
     """A model's files or config that cannot be used: which, what was expected, what is there."""
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.chat.content import FUNCTIONS
-from harmony_py.errors import ArgumentsError
+from harmony_py.errors import ArgumentsError, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +61,10 @@ class Tools:
             known = ", ".join(sorted(self.names)) or "none"
             return Answer.of_error(f"there is no tool {name!r}; there is: {known}")
         try:
-            result = tool(call.text) if name in BARE else tool(**_arguments(call))
+            result = tool(call.text) if _takes_text(name, tool) else tool(**_arguments(call))
+        except ToolError as error:
+            text = _expressible(str(error))
+            return Answer(text, text)
         except ArgumentsError as error:
             return Answer.of_error(str(error))
         except Exception as error:
@@ -74,6 +77,11 @@ class Tools:
 
 def _full_name(name: str) -> str:
     return name if "." in name or name in BARE else f"{FUNCTIONS}.{name}"
+
+
+def _takes_text(name: str, tool: Callable[..., object]) -> bool:
+    """Whether a tool gets the call's text as it stands, and reads it itself."""
+    return name in BARE or getattr(tool, "takes_text", False) is True
 
 
 def _arguments(call: Message) -> dict[str, Any]:
