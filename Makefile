@@ -7,7 +7,7 @@ RUST := $(shell find rust_ext -path rust_ext/target -prune -o -type f -print)
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench dist fuzz fmt clean
+.PHONY: help demo test check bench docs dist fuzz fmt clean
 
 help:  ## Show the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ $(VENV)/model: $(VENV)/package
 	@touch $@
 
 demo: $(VENV)/model  ## Build, install into .venv, and let the toy model hold a conversation with a tool call
-	$(BIN)/python examples/chat_with_toy.py
+	$(BIN)/harmony-py demo
 
 test: $(VENV)/dev  ## Install what the tests need and run them all
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
@@ -55,6 +55,9 @@ $(VENV)/bench: $(VENV)/package
 
 bench: $(VENV)/bench  ## The tokenizer beside its rivals; BENCH=--quick takes three minutes
 	$(BIN)/python -m benchmarks tokenizer $(BENCH)
+
+docs: $(VENV)/dev  ## Build the documentation as a site, in site/
+	$(BIN)/python -m zensical build --strict
 
 dist: $(VENV)/dev  ## A wheel for this Python and the source distribution, with its crates, into dist/
 	$(BIN)/maturin build --release --locked --out dist

@@ -25,7 +25,7 @@ FLOORS = [
     {"model"},
     {"format"},
     {"wire", "constrain"},
-    {"engines", "testing"},
+    {"engines", "testing", "tools"},
     {"compat", "cli", "serve", "inspector"},
     {"__init__", "__main__"},
 ]
@@ -36,7 +36,10 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HOSTS = {
     "httpx2",
     "hypothesis",
+    "ipykernel",
+    "jupyter_client",
     "llguidance",
+    "mcp",
     "numpy",
     "openai",
     "openai_harmony",
@@ -49,6 +52,7 @@ HOSTS = {
     "transformers",
     "vllm",
     "xgrammar",
+    "zmq",
 }
 """What `import harmony_py` must not pull in: not everybody has it, and it takes time."""
 

@@ -25,6 +25,8 @@ EXTRAS: Final = {
     "torch": ("model", "the decode loop"),
     "llguidance": ("constrain", "masks for JSON Schemas"),
     "hypothesis": ("testing", "the test harness's random examples"),
+    "jupyter_client": ("tools", "the notebook"),
+    "mcp": ("mcp", "MCP servers"),
     "numpy": ("numpy", "ids as numpy arrays"),
 }
 """What is optional: the extra that installs it, and what it is for."""
