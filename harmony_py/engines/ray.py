@@ -43,12 +43,13 @@ def make_shards(
     A program that has started Ray keeps it as it is. Else this starts it, or joins the cluster at `address`
     or `$RAY_ADDRESS`, and leaves it again.
     """
-    with _started(address) as ray:
+    with started(address) as ray:
         return make(sources, folder, recipe, workers=partial(_spread, ray), progress=progress)
 
 
 @contextlib.contextmanager
-def _started(address: str | None) -> Iterator[Any]:
+def started(address: str | None = None) -> Iterator[Any]:
+    """Ray at work, for several runs in a row; as it is if the program has started it, else until the end."""
     try:
         with _quiet():
             ray = importlib.import_module("ray")

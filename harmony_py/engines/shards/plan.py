@@ -119,7 +119,7 @@ def _whole_lines(file: BinaryIO, step: int, digest: Any) -> Iterator[Unit]:
 
 
 def _row_ranges(path: Path, column: str, step: int) -> Iterator[Unit]:
-    """Units of about `step` bytes, as the table's own statistics have it. None reaches across row groups."""
+    """Units of about `step` bytes, as the table's own statistics have it."""
     with open_parquet(path) as table:
         names = table.schema_arrow.names
         if column not in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from harmony_py.engines.shards.recipe import Recipe
 from harmony_py.engines.shards.run import FORMAT, MANIFEST
 from harmony_py.errors import ParseError, ShardError
 from harmony_py.format.parse import parse
+from harmony_py.tokenizer.special import N_VOCAB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +53,10 @@ class Row(NamedTuple):
 
 def read_shards(folder: str | Path) -> Iterator[Row]:
     """The rows of all shards in a folder, in order."""
-    for shard in _shards(Path(folder), _manifest(Path(folder))):
-        yield from _rows(shard)
+    out = Path(folder)
+    with _blaming(out / MANIFEST):
+        for shard in _shards(out, _manifest(out)):
+            yield from _rows(shard)
 
 
 def _rows(shard: Shard) -> Iterator[Row]:
@@ -92,7 +96,22 @@ def verify(folder: str | Path, progress: Callable[[int, int], object] | None = N
     that the strict parser reads, and nothing is trained on that nothing foretells.
     """
     out = Path(folder)
-    manifest = _manifest(out)
+    with _blaming(out / MANIFEST):
+        return _verified(out, _manifest(out), progress)
+
+
+@contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """What is not in a manifest as we write it is its fault."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as problem:
+        raise ShardError(str(path), f"no manifest of ours: {problem!r}") from None
+
+
+def _verified(
+    out: Path, manifest: dict[str, Any], progress: Callable[[int, int], object] | None
+) -> dict[str, Any]:
     told = manifest["shards"]
     for files in (manifest["errors"], *(each["files"] for each in told)):
         _check_files(out, files)
@@ -142,8 +161,11 @@ def _check_shard(where: str, told: dict[str, Any], shard: Shard) -> None:
 def _check_sample(where: str, shard: Shard, bounds: Bounds) -> None:
     if shard.mask[bounds.start]:
         raise ShardError(where, "its first token is trained on, which nothing foretells")
+    ids = list(shard.ids[bounds.start : bounds.stop])
+    if not 0 <= min(ids) <= max(ids) < N_VOCAB:
+        raise ShardError(where, f"expected ids from 0 to {N_VOCAB - 1}, found {min(ids)} to {max(ids)}")
     try:
-        result = parse(list(shard.ids[bounds.start : bounds.stop]), None)
+        result = parse(ids, None)
     except ParseError as problem:
         raise ShardError(where, f"{problem} (line {bounds.line} of input {bounds.file})") from None
     if result.pending:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -94,8 +95,8 @@ def _text(line: bytes) -> str:
 def _rows(path: Path, piece: Slice, columns: Sequence[str]) -> Iterator[Record]:
     with open_parquet(path) as table:
         wanted = [name for name in columns if name in table.schema_arrow.names]
-        group, place = _group_of(table.metadata, piece.start)
-        for batch in table.iter_batches(_ROWS, row_groups=[group], columns=wanted, use_threads=False):
+        groups, place = _groups(table.metadata, piece)
+        for batch in table.iter_batches(_ROWS, row_groups=groups, columns=wanted, use_threads=False):
             for index in range(max(0, piece.start - place), min(batch.num_rows, piece.stop - place)):
                 yield _row(place + index + 1, batch, index)
             place += batch.num_rows
@@ -104,15 +105,16 @@ def _rows(path: Path, piece: Slice, columns: Sequence[str]) -> Iterator[Record]:
     raise ShardError(piece.path, f"expected {piece.stop} rows, but it ends at row {place}")
 
 
-def _group_of(metadata: Any, row: int) -> tuple[int, int]:
-    """The row group that holds `row`, and the group's first row."""
-    first = 0
-    for number in range(metadata.num_row_groups):
-        count = metadata.row_group(number).num_rows
-        if row < first + count:
-            return number, first
-        first += count
-    return metadata.num_row_groups - 1, first
+def _groups(metadata: Any, piece: Slice) -> tuple[list[int], int]:
+    """The row groups that the slice is in, and the first row of the first of them."""
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    ends = list(accumulate(sizes))
+    found = [
+        number
+        for number, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        if end > piece.start and end - size < piece.stop
+    ]
+    return found, ends[found[0]] - sizes[found[0]] if found else 0
 
 
 def _row(number: int, batch: Any, index: int) -> Record:

@@ -60,6 +60,10 @@ def make_shards(
     if (out / MANIFEST).exists():
         manifest = read_json(out / MANIFEST)
         _compare(out, manifest, identity)
+        if lost := [each["name"] for each in manifest["shards"] if not _is_there(out, each["files"])]:
+            raise ShardError(
+                str(out), f"the manifest is there, but {lost[0]} is not whole; delete the folder"
+            )
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
         return manifest
     tasks = [Task(number, slices, recipe, str(out)) for number, slices in enumerate(shards)]
@@ -98,7 +102,10 @@ def _compare(out: Path, found: dict[str, Any], identity: dict[str, Any]) -> None
         if name == "recipe" and isinstance(before, dict):
             name = next(key for key in {**before, **now} if before.get(key) != now.get(key))
             before, now = before.get(name), now.get(name)
-        reason = "the input has changed" if name == "inputs" else f"{name} is {before!r} there, {now!r} here"
+        reason = f"{name} is {before!r} there, {now!r} here"
+        if name == "inputs" and isinstance(before, list):
+            changed = [each["file"] for each in now if each not in before]
+            reason = f"the input {changed[0]!r} is not what it was" if changed else "it has other inputs"
         raise ShardError(str(out), f"shards of another run: {reason}; choose another folder, or delete it")
 
 
@@ -139,10 +146,10 @@ def _lock(handle: int, out: Path) -> None:
 
 
 def _is_made(task: Task) -> bool:
-    if not task.report.exists():
-        return False
-    folder = Path(task.folder)
-    files = read_json(task.report)["files"]
+    return task.report.exists() and _is_there(Path(task.folder), read_json(task.report)["files"])
+
+
+def _is_there(folder: Path, files: dict[str, Any]) -> bool:
     return all(
         (folder / name).is_file() and (folder / name).stat().st_size == written["bytes"]
         for name, written in files.items()
