@@ -88,10 +88,10 @@ def _spread(ray: Any, tasks: Sequence[Task]) -> Iterator[object]:
         with ray.data.DataContext.current(context):
             rows = [{"task": pickle.dumps(task)} for task in tasks]
             made = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_make, num_cpus=1)
-        for row in made.iter_rows():
-            if row["reason"]:
-                raise ShardError(row["where"], row["reason"])
-            yield row
+    for row in made.iter_rows():
+        if row["reason"]:
+            raise ShardError(row["where"], row["reason"])
+        yield row
 
 
 def _make(row: dict[str, Any]) -> dict[str, Any]:
