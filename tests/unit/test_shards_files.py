@@ -86,7 +86,9 @@ def test_parquet_says_the_same(source: Path, tmp_path: Path, length: int | None)
     assert plain == table
     rows = pq.read_table(tmp_path / "parquet" / "shard-00000.parquet").to_pylist()
     assert [row["input_ids"] for row in rows] == [ids for ids, _, _ in plain]
-    assert [row["assistant_masks"] for row in rows] == [mask for _, mask, _ in plain]
+    assert [row["labels"] for row in rows] == [
+        [token if wanted else -100 for token, wanted in zip(ids, mask, strict=True)] for ids, mask, _ in plain
+    ]
     for row in rows:
         assert sum(row["seq_lengths"]) == len(row["input_ids"])
         assert len(row["sources"]) + (row["input_ids"][-1] == END_OF_TEXT) == len(row["seq_lengths"])

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PADDING: Final = END_OF_TEXT
 """What fills rows up. No sample holds it."""
 
+IGNORED: Final = -100
+"""The label of what is not trained on: torch's cross entropy passes over it."""
+
 FIELDS: Final = ("start", "stop", "file", "line", "part")
 
 

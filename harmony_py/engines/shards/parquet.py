@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.engines.shards.files import Written, write_whole
-from harmony_py.engines.shards.layout import FIELDS, Bounds, Shard
+from harmony_py.engines.shards.layout import FIELDS, IGNORED, Bounds, Shard
 from harmony_py.errors import ShardError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_parquet(path: Path) -> Any:
 
 
 def write_parquet(stem: Path, shard: Shard, scratch: Path) -> dict[str, Written]:
-    """Write a shard as a table, and say what is in it. The columns are named as TRL has them."""
+    """Write a shard as a table, and say what is in it. The columns are those that trainers look for."""
     arrow = pyarrow()
     sink = arrow.BufferOutputStream()
     pyarrow(".parquet").write_table(_table(arrow, shard), sink, compression="zstd")
@@ -49,10 +49,11 @@ def read_parquet(stem: Path, length: int | None) -> Shard:
     with open_parquet(path) as file:
         try:
             table = file.read().combine_chunks()
-            ids, mask = (_flat(table, name) for name in ("input_ids", "assistant_masks"))
+            ids, labels = (_flat(table, name) for name in ("input_ids", "labels"))
+            mask = pyarrow(".compute").not_equal(labels, IGNORED).cast("int8")
             lengths, sources = (table.column(name).to_pylist() for name in ("seq_lengths", "sources"))
             samples = list(_bounds(lengths, sources))
-            return Shard(ids.cast("i"), mask.cast("?"), samples, length)
+            return Shard(_view(ids).cast("i"), _view(mask).cast("?"), samples, length)
         except (KeyError, TypeError, ValueError) as problem:
             raise ShardError(str(path), f"no shard of ours: {problem}") from None
 
@@ -78,24 +79,29 @@ def _table(arrow: Any, shard: Shard) -> Any:
         arrow.Array.from_buffers(kind, len(shard.ids), [None, arrow.py_buffer(data)])
         for kind, data in ((arrow.int32(), shard.ids), (arrow.int8(), shard.mask))
     )
+    labels = pyarrow(".compute").if_else(mask.cast("bool"), ids, arrow.scalar(IGNORED, arrow.int32()))
     origin = arrow.struct([(name, arrow.int64()) for name in _ORIGIN])
     return arrow.table(
         {
             "input_ids": arrow.ListArray.from_arrays(offsets, ids),
-            "assistant_masks": arrow.ListArray.from_arrays(offsets, mask),
+            "labels": arrow.ListArray.from_arrays(offsets, labels),
             "seq_lengths": arrow.array(lengths, arrow.list_(arrow.int32())),
             "sources": arrow.array(sources, arrow.list_(origin)),
         }
     )
 
 
-def _flat(table: Any, name: str) -> memoryview:
+def _flat(table: Any, name: str) -> Any:
     """The numbers of a column of lists, one behind the other."""
     (chunk,) = table.column(name).chunks
-    values = chunk.flatten()
-    size = values.type.bit_width // 8
-    numbers = memoryview(values.buffers()[1]).cast("b")
-    return numbers[values.offset * size : (values.offset + len(values)) * size]
+    return chunk.flatten()
+
+
+def _view(numbers: Any) -> memoryview:
+    """The bytes of an array of numbers, as they lie in memory."""
+    size = numbers.type.bit_width // 8
+    start = numbers.offset * size
+    return memoryview(numbers.buffers()[1]).cast("b")[start : start + len(numbers) * size]
 
 
 def _bounds(lengths: list[list[int]], sources: list[list[dict[str, int]]]) -> Iterator[Bounds]:

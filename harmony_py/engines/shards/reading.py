@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.engines.shards.counts import counted, lengths, summed
 from harmony_py.engines.shards.files import read_json, sha256_of
-from harmony_py.engines.shards.layout import PADDING, Bounds, Shard
+from harmony_py.engines.shards.layout import IGNORED, PADDING, Bounds, Shard
 from harmony_py.engines.shards.npy import read_npy
 from harmony_py.engines.shards.parquet import read_parquet
 from harmony_py.engines.shards.recipe import Recipe
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _READERS: Final = {"npy": read_npy, "parquet": read_parquet}
-
-IGNORED: Final = -100
-"""The label that torch's cross entropy passes over."""
 
 
 class Row(NamedTuple):
