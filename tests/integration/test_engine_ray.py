@@ -93,7 +93,7 @@ def test_ray_makes_the_same_shards(tmp_path: Path, temporary: str) -> None:
         text=True,
     ) as process:
         try:
-            out, err = process.communicate(json.dumps(jobs), timeout=90)
+            out, err = process.communicate(json.dumps(jobs), timeout=180)
         finally:
             process.kill()  # and with it all that Ray has started: so it does on Linux
     assert process.returncode == 0, err

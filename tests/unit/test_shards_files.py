@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harmony_py import Message, load_harmony_encoding
+from harmony_py import HarmonyEncoding, Message, load_harmony_encoding
 from harmony_py.engines.shards import Recipe, make_shards, read_shards, verify
+from harmony_py.engines.shards.files import sha256_of, write_whole
 from harmony_py.errors import ShardError
 from harmony_py.tokenizer.special import END_OF_TEXT, N_VOCAB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ENCODING = load_harmony_encoding()
@@ -168,13 +170,43 @@ def test_a_file_that_is_no_parquet_or_lacks_the_column(tmp_path: Path) -> None:
         make_shards([tmp_path / "in.parquet"], tmp_path / "out")
 
 
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    scratch, path = tmp_path / "scratch", tmp_path / "file"
+    scratch.mkdir()
+    assert write_whole(path, [b"old ", b"content"], scratch) == (11, sha256_of(path))
+
+    def breaking_off() -> Iterator[bytes]:
+        yield b"new "
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, breaking_off(), scratch)
+    assert path.read_bytes() == b"old content"
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "other", breaking_off(), scratch)
+    assert not (tmp_path / "other").exists()
+
+
+def test_memory_does_not_grow_with_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the encoding remembers is limited, but to more than this test writes.
+    forgetful = HarmonyEncoding(cache_tokens=1000)
+    monkeypatch.setattr("harmony_py.engines.shards.build.load_harmony_encoding", lambda: forgetful)
+    peaks = []
+    for count in (400, 1600):
+        lines = (json.dumps({"messages": flat(number)}) + "\n" for number in range(count))
+        (tmp_path / f"{count}.jsonl").write_text("".join(lines), "utf-8")
+        tracemalloc.start()
+        make_shards([tmp_path / f"{count}.jsonl"], tmp_path / str(count), Recipe(shard_bytes=30_000))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
+
+
 # -- damage ------------------------------------------------------------------------------------------------
 
 
 def forge(folder: Path, change: Callable[[dict[str, np.ndarray[Any, Any]]], object]) -> None:
     """Change a shard, and its hashes with it."""
-    from harmony_py.engines.shards.files import sha256_of
-
     names = ("ids", "mask", "samples")
     arrays = {name: np.load(folder / f"shard-00000.{name}.npy") for name in names}
     change(arrays)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -345,3 +346,18 @@ def test_the_command_says_what_is_wrong(
 ) -> None:
     assert main(["shards", *arguments]) == MISUSED
     assert reason in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_told_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, folder = str(many(tmp_path / "in.jsonl")), str(tmp_path / "out")
+    for name in ("ray", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["shards", "--ray", source, folder]) == MISUSED
+    assert capsys.readouterr().err == "harmony-py shards: this needs Ray: pip install 'harmony-py[ray]'\n"
+    assert main(["shards", "--format", "parquet", source, folder]) == MISUSED
+    assert "Parquet needs pyarrow: pip install 'harmony-py[parquet]'" in capsys.readouterr().err
+    assert main(["shards", str(tmp_path / "in.parquet"), folder]) == MISUSED
+    assert not (tmp_path / "out").exists()
+    assert main(["shards", source, folder]) == FAILED
