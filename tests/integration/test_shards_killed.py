@@ -146,12 +146,14 @@ def test_killed_with_its_workers_at_work(tmp_path: Path) -> None:
     options = ["--length", "64", "--pack", "--shard-mib", str(4000 / 2**20), "--jobs", "2"]
     command = [sys.executable, "-m", "harmony_py", "shards", *options, str(source), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        wait_for(lambda: any(folder.glob("unfinished/0*.json")) or process.poll() is not None)
-        workers = children_of(process.pid)
-        process.send_signal(signal.SIGSTOP)
-        with pytest.raises(ShardError, match="another run is at work"):
-            make_shards([source], folder, RECIPE)
-        process.kill()
+        try:
+            wait_for(lambda: any(folder.glob("unfinished/0*.json")) or process.poll() is not None)
+            workers = children_of(process.pid)
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(ShardError, match="another run is at work"):
+                make_shards([source], folder, RECIPE)
+        finally:
+            process.kill()
     assert len(workers) >= 2
     wait_for(lambda: not any(map(is_running, workers)))
     assert not (folder / "manifest.json").exists()

@@ -88,6 +88,37 @@ def test_chat_completions_with_tools_and_thoughts(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("turns", ["all", "last", "each"])
+def test_messages_without_weight_are_not_trained_on(tmp_path: Path, turns: Any) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    spoken = [
+        {"reasoning_content": "Thought 0.", "content": "Words 0.", "tool_calls": [call], "weight": 0},
+        {"content": "Words 1.", "weight": 1},
+        {"content": "Words 2.", "weight": 0},
+        {"content": "Words 3."},
+    ]
+    first, second, third, fourth = ({"role": "assistant", **each} for each in spoken)
+    result = {"role": "tool", "tool_call_id": "c", "content": "20"}
+    record = {
+        "messages": [QUESTION, first, result, second, QUESTION, third, QUESTION, fourth],
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+    }
+    source = write(tmp_path / "in.jsonl", record)
+    make_shards([source], tmp_path / "out", Recipe(form="chat", turns=turns, analysis="never"))
+    trained = [
+        ENCODING.decode([token for token, wanted in zip(row.ids, row.mask, strict=True) if wanted])
+        for row in read_shards(tmp_path / "out")
+    ]
+    words = [f"<|channel|>final<|message|>Words {number}." for number in (1, 3)]
+    wanted = {
+        "all": [f"{words[0]}<|end|>{words[1]}<|return|>"],
+        "last": [f"{words[1]}<|return|>"],
+        "each": [f"{words[0]}<|return|>", "", f"{words[1]}<|return|>"],
+    }
+    assert trained == wanted[turns]
+    verify(tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("record", "form", "reason"),
     [
@@ -103,6 +134,11 @@ def test_chat_completions_with_tools_and_thoughts(tmp_path: Path) -> None:
             "messages[0]: unknown field 'tool_calls'; chat completions need the form 'chat'",
         ),
         ({"messages": [{**QUESTION, "weight": 0}]}, "chat", "Unknown parameter: 'messages[0].weight'."),
+        (
+            {"messages": [QUESTION, {"role": "assistant", "content": "a", "weight": 0.5}]},
+            "chat",
+            "messages[1].weight: expected 0 or 1, found 0.5",
+        ),
         ({"messages": [QUESTION], "tools": "[1"}, "chat", "tools: no JSON: "),
         ({"messages": [QUESTION]}, "chat", ""),
     ],

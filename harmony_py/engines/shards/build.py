@@ -89,8 +89,8 @@ def made(task: Task) -> tuple[Shard, dict[str, int], list[str]]:
             try:
                 if record.problem is not None:
                     raise ValueError(record.problem)
-                messages = read_conversation(record.value, recipe.form, recipe.column)
-                found = list(samples(messages, encoding, recipe))
+                talk = read_conversation(record.value, recipe.form, recipe.column)
+                found = list(samples(talk, encoding, recipe))
             except MemoryError:
                 raise
             except Exception as problem:  # whatever a record does, it is not to stop the others

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harmony_py.chat import Message
+from harmony_py.chat import Message, Role
 from harmony_py.errors import ShardError
 from harmony_py.wire.chat_completions import read_request
 from harmony_py.wire.fields import check_json, shortened
@@ -23,12 +24,18 @@ _BESIDE: Final = ("tools", "functions", "tool_choice", "function_call", "respons
 _KNOWN: Final = frozenset({"role", "name", "content", "channel", "recipient", "content_type"})
 
 
+class Talk(NamedTuple):
+    messages: Sequence[Message]
+    unweighted: frozenset[int] = frozenset()
+    """The indices of those that are not trained on, because the record says so."""
+
+
 def columns(form: Form, column: str) -> tuple[str, ...]:
     """The fields of a record that matter."""
     return (column, *_BESIDE) if form == "chat" else (column,)
 
 
-def read_conversation(record: object, form: Form, column: str) -> Sequence[Message]:
+def read_conversation(record: object, form: Form, column: str) -> Talk:
     """The messages of a record: of a list, or of an object that has them, or their JSON, in `column`."""
     if isinstance(record, list):
         record = {column: record}
@@ -46,9 +53,9 @@ def read_conversation(record: object, form: Form, column: str) -> Sequence[Messa
     return _READERS[form](record, messages)
 
 
-def _read_harmony(record: Mapping[str, Any], messages: list[Any]) -> Sequence[Message]:
+def _read_harmony(record: Mapping[str, Any], messages: list[Any]) -> Talk:
     check_json(messages)
-    return [_message(f"messages[{index}]", each) for index, each in enumerate(messages)]
+    return Talk([_message(f"messages[{index}]", each) for index, each in enumerate(messages)])
 
 
 def _message(where: str, found: Any) -> Message:
@@ -66,13 +73,48 @@ def _message(where: str, found: Any) -> Message:
     raise ShardError(where, reason)
 
 
-def _read_chat(record: Mapping[str, Any], messages: list[Any]) -> Sequence[Message]:
+def _read_chat(record: Mapping[str, Any], messages: list[Any]) -> Talk:
     beside = {name: _plain(record[name], name) for name in _BESIDE if record.get(name) is not None}
-    request = {"model": "gpt-oss", "messages": messages, **beside}
-    return read_request(request).conversation.messages
+    weights = [_weight(f"messages[{index}]", each) for index, each in enumerate(messages)]
+    bare = [
+        each if weight is None else _without_weight(each)
+        for each, weight in zip(messages, weights, strict=True)
+    ]
+    request = {"model": "gpt-oss", "messages": bare, **beside}
+    found = read_request(request).conversation.messages
+    return Talk(found, _unweighted(found, request, weights) if 0 in weights else frozenset())
 
 
-_READERS: Final[dict[str, Callable[[Mapping[str, Any], list[Any]], Sequence[Message]]]] = {
+def _weight(where: str, message: Any) -> int | None:
+    """The weight of a message of the assistant's, as OpenAI's fine-tuning has it: 0 is not trained on."""
+    if not isinstance(message, dict) or message.get("role") != Role.ASSISTANT:
+        return None
+    weight = message.get("weight")
+    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
+        raise ShardError(f"{where}.weight", f"expected 0 or 1, found {shortened(str(weight))}")
+    return weight
+
+
+def _without_weight(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name != "weight"}
+
+
+def _unweighted(
+    found: Sequence[Message], request: dict[str, Any], weights: Sequence[int | None]
+) -> frozenset[int]:
+    """Which of the messages come from those of weight 0: one may become thoughts, words and calls."""
+    spoken = (index for index, message in enumerate(found) if message.author.role == Role.ASSISTANT)
+    gone: set[int] = set()
+    for message, weight in zip(request["messages"], weights, strict=True):
+        if message["role"] == Role.ASSISTANT:
+            alone = read_request({**request, "messages": [message]}).conversation
+            parts = sum(each.author.role == Role.ASSISTANT for each in alone)
+            places = set(islice(spoken, parts))
+            gone |= places if weight == 0 else set()
+    return frozenset(gone)
+
+
+_READERS: Final[dict[str, Callable[[Mapping[str, Any], list[Any]], Talk]]] = {
     "harmony": _read_harmony,
     "chat": _read_chat,
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from harmony_py.chat import Message
+    from harmony_py.engines.shards.conversations import Talk
     from harmony_py.engines.shards.recipe import Recipe
     from harmony_py.format.encoding import HarmonyEncoding
     from harmony_py.format.render import Rendered
@@ -28,8 +29,9 @@ class Sample(NamedTuple):
     """Whether the conversation goes on behind it, or before it, in what the recipe asked for."""
 
 
-def samples(messages: Sequence[Message], encoding: HarmonyEncoding, recipe: Recipe) -> Iterator[Sample]:
+def samples(talk: Talk, encoding: HarmonyEncoding, recipe: Recipe) -> Iterator[Sample]:
     """The samples of one conversation, none of them longer than the recipe has it."""
+    messages, unweighted = talk
     total = 0
     for start, stop in _turns(messages) if recipe.turns == "each" else [_whole(messages, recipe)]:
         rendered = encoding.render_detailed(
@@ -38,7 +40,7 @@ def samples(messages: Sequence[Message], encoding: HarmonyEncoding, recipe: Reci
         total += len(rendered.tokens)
         if total > MOST_TOKENS:
             raise ShardError("conversation", f"it makes more than {MOST_TOKENS} tokens")
-        yield from _fitted(rendered, _mask(rendered, start), recipe)
+        yield from _fitted(rendered, _mask(rendered, start, unweighted), recipe)
 
 
 def _whole(messages: Sequence[Message], recipe: Recipe) -> tuple[int, int]:
@@ -62,14 +64,14 @@ def _turns(messages: Sequence[Message]) -> list[tuple[int, int]]:
     return found
 
 
-def _mask(rendered: Rendered, start: int) -> bytes:
-    """The loss mask, from message `start` on."""
-    if not start:
-        return bytes(rendered.loss_mask)
-    first = next(
-        (span.start for span in rendered.spans if (span.message or 0) >= start), len(rendered.tokens)
-    )
-    return bytes(first) + bytes(rendered.loss_mask[first:])
+def _mask(rendered: Rendered, start: int, unweighted: frozenset[int]) -> bytes:
+    """The loss mask of the messages from `start` on that have weight."""
+    mask = bytearray(rendered.loss_mask)
+    if start or unweighted:
+        for span in rendered.spans:
+            if span.message is not None and (span.message < start or span.message in unweighted):
+                mask[span.start : span.end] = bytes(span.end - span.start)
+    return bytes(mask)
 
 
 def _fitted(rendered: Rendered, mask: bytes, recipe: Recipe) -> Iterator[Sample]:
