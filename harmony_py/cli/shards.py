@@ -7,7 +7,7 @@
 Each line or row is a conversation: `{"messages": [...]}`, in our own form or, with `--form chat`, in that of
 OpenAI's chat completions with `tools` beside it. What is no conversation is written to `errors.jsonl` in the
 folder, and stops nothing. A run that was stopped goes on when it is called again. The exit code is 1 if there
-were errors, 2 if no shards were made.
+were errors, or if `--check` found something wrong; 2 if there was nothing to make or to check.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.cli import FAILED
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from harmony_py.engines.shards import make_shards, summary, verify
+    from harmony_py.engines.shards.run import MANIFEST
     from harmony_py.errors import ShardError
 
     *sources, folder = options.files
@@ -78,7 +80,13 @@ def run(options: argparse.Namespace) -> int:
         raise ShardError("--check", "expected one folder and no files")
     start = time.perf_counter()
     if options.check:
-        manifest = verify(folder, _progress)
+        if not (Path(folder) / MANIFEST).is_file():
+            raise ShardError(folder, f"no {MANIFEST}: no shards were made here, or not all of them yet")
+        try:
+            manifest = verify(folder, _progress)
+        except ShardError as problem:
+            print(f"harmony-py shards: {problem}", file=sys.stderr)
+            return FAILED
     elif not sources:
         raise ShardError("FILE", "expected files to read, and the folder to write behind them")
     elif options.ray:

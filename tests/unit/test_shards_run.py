@@ -365,6 +365,9 @@ def test_the_command_makes_shards_and_looks_them_over(
     assert contents(tmp_path / "out") == contents(tmp_path / "again")
     assert main(["shards", "--check", "--json", folder]) == 0
     assert json.loads(capsys.readouterr().out) == verify(folder)
+    (tmp_path / "out" / "shard-00000.ids.npy").write_bytes(b"")
+    assert main(["shards", "--check", folder]) == FAILED
+    assert "shard-00000.ids.npy: expected sha256" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -372,7 +375,7 @@ def test_the_command_makes_shards_and_looks_them_over(
     [
         (["out"], "FILE: expected files to read, and the folder to write behind them"),
         (["--check", "a", "b"], "--check: expected one folder and no files"),
-        (["--check", "none"], "none/manifest.json: No such file or directory"),
+        (["--check", "none"], "none: no manifest.json: no shards were made here, or not all of them yet"),
         (["--pack", "a.jsonl", "out"], "recipe, pack: rows that are filled up need a length"),
         (["--jobs", "0", "a.jsonl", "out"], "a.jsonl: No such file"),
     ],

@@ -61,9 +61,10 @@ def summary(manifest: Mapping[str, Any]) -> str:
     trained = counts["trained"] / max(1, tokens)
     padding = counts["padding"] / max(1, tokens + counts["padding"])
     what, many = counts["records"], counts["conversations"]
+    idle = f"; {counts['untrained']:,} have nothing to train on" if counts["untrained"] else ""
     lines = [
         f"{many:,} conversations of {what:,} records, {counts['errors']:,} errors, {counts['cut']:,} cut",
-        f"{tokens:,} tokens in {counts['samples']:,} samples, {trained:.1%} trained on",
+        f"{tokens:,} tokens in {counts['samples']:,} samples, {trained:.1%} trained on{idle}",
         f"{counts['rows']:,} rows in {len(manifest['shards']):,} shards, {padding:.1%} padding",
     ]
     most = max(manifest["lengths"].values(), default=1)

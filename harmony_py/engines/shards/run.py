@@ -126,8 +126,6 @@ def _opened(out: Path, identity: dict[str, Any]) -> Iterator[None]:
             raise ShardError(str(out), f"expected an empty folder; it holds {others[0]!r}")
         else:
             write_json(scratch / _PLAN, identity, scratch)
-        for partial in scratch.glob("partial-*"):
-            partial.unlink()
         yield
     finally:
         os.close(lock)
