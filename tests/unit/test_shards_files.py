@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +187,25 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "other", breaking_off(), scratch)
     assert not (tmp_path / "other").exists()
+    with pytest.raises(ShardError, match=r"none/file: No such file or directory"):
+        write_whole(tmp_path / "none" / "file", [b""], scratch)
+
+
+def test_a_disk_that_takes_no_more_is_told_of(source: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system limits no file sizes")
+    command = [sys.executable, "-m", "harmony_py", "shards", str(source), str(tmp_path / "out")]
+    most = 2000
+    ran = subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == f"harmony-py shards: {tmp_path}/out/shard-00000.ids.npy: File too large\n"
+    make_shards([str(source)], tmp_path / "out")
+    verify(tmp_path / "out")
 
 
 def test_memory_does_not_grow_with_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from harmony_py.engines.shards.npy import write_npy
 from harmony_py.engines.shards.parquet import write_parquet
 from harmony_py.engines.shards.records import records
 from harmony_py.engines.shards.samples import samples
-from harmony_py.errors import ShardError
 from harmony_py.format.encoding import load_harmony_encoding
 
 if TYPE_CHECKING:
@@ -54,13 +53,6 @@ class Task(NamedTuple):
 def build(task: Task) -> None:
     """Make a shard: its files, its errors, its report. Doing it again writes the same bytes again."""
     shard, told, errors = made(task)
-    try:
-        _write(task, shard, told, errors)
-    except OSError as problem:
-        raise ShardError(task.folder, problem.strerror or str(problem)) from None
-
-
-def _write(task: Task, shard: Shard, told: dict[str, int], errors: list[str]) -> None:
     scratch = task.report.parent
     files: dict[str, Written] = {}
     if shard.samples:

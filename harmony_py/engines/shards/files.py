@@ -28,13 +28,16 @@ def write_whole(path: Path, chunks: Iterable[Buffer], scratch: Path) -> Written:
     """Write a file in the folder `scratch`, and move it to `path` when it is on the disk."""
     partial = scratch / f"partial-{uuid.uuid4().hex}"
     digest, size = hashlib.sha256(), 0
-    with partial.open("xb") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            size += file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with partial.open("xb") as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as problem:
+        raise ShardError(str(path), problem.strerror or str(problem)) from None
     return Written(size, digest.hexdigest())
 
 

@@ -170,5 +170,5 @@ def _finish(out: Path, identity: dict[str, Any], tasks: Sequence[Task]) -> dict[
         "shards": [report for report in reports if report["files"]],
     }
     write_json(out / MANIFEST, manifest, scratch)
-    shutil.rmtree(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)  # what is left of it goes with the next call
     return manifest
