@@ -83,7 +83,7 @@ def conversation(number: int) -> dict[str, object]:
 
 def main(folder: Path) -> None:
     source = folder / "conversations.jsonl"
-    source.write_text("".join(json.dumps(conversation(number)) + "\n" for number in range(6)), "utf-8")
+    source.write_text("".join(json.dumps(conversation(number)) + "\n" for number in range(4)), "utf-8")
     print(summary(make_shards([source], folder / "shards", Recipe(length=LENGTH, pack=True))))
     model = tiny()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

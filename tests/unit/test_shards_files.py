@@ -266,6 +266,16 @@ def test_verify_finds_what_is_wrong_within(source: Path, tmp_path: Path, change:
         verify(tmp_path / "out")
 
 
+@pytest.mark.parametrize(("name", "count"), [("ids", -1), ("mask", -1), ("samples", -2)])
+def test_arrays_that_do_not_belong_together_are_refused(
+    source: Path, tmp_path: Path, name: str, count: int
+) -> None:
+    make_shards([source], tmp_path / "out")
+    forge(tmp_path / "out", lambda arrays: arrays.update({name: arrays[name].reshape(-1)[:count]}))
+    with pytest.raises(ShardError, match=r"shard-00000: [0-9]+ ids, [0-9]+ marks"):
+        list(read_shards(tmp_path / "out"))
+
+
 @pytest.mark.parametrize("recipe", [Recipe(), Recipe(format="parquet")])
 def test_verify_finds_every_changed_byte(source: Path, tmp_path: Path, recipe: Recipe) -> None:
     make_shards([source], tmp_path / "out", recipe)

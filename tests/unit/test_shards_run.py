@@ -133,6 +133,12 @@ def test_messages_without_weight_are_not_trained_on(tmp_path: Path, turns: Any) 
             "harmony",
             "messages[0]: unknown field 'tool_calls'; chat completions need the form 'chat'",
         ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "image": "b"}]}]},
+            "harmony",
+            "messages[0].content[0]: unknown field 'image'",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "harmony", "messages[0]: "),
         ({"messages": [{**QUESTION, "weight": 0}]}, "chat", "Unknown parameter: 'messages[0].weight'."),
         (
             {"messages": [QUESTION, {"role": "assistant", "content": "a", "weight": 0.5}]},

@@ -6,13 +6,16 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harmony_py.chat import Message, Role
+from harmony_py.chat import DeveloperContent, Message, Role, SystemContent, TextContent
 from harmony_py.errors import ShardError
 from harmony_py.wire.chat_completions import read_request
+from harmony_py.wire.chat_completions.messages import read_messages
 from harmony_py.wire.fields import check_json, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import BaseModel
 
     from harmony_py.engines.shards.recipe import Form
 
@@ -23,8 +26,16 @@ _BESIDE: Final = ("tools", "functions", "tool_choice", "function_call", "respons
 
 _KNOWN: Final = frozenset({"role", "name", "content", "channel", "recipient", "content_type"})
 
+_PARTS: Final[dict[str, type[BaseModel]]] = {
+    "text": TextContent,
+    "system_content": SystemContent,
+    "developer_content": DeveloperContent,
+}
+
 
 class Talk(NamedTuple):
+    """A conversation, and what its record says of training on it."""
+
     messages: Sequence[Message]
     unweighted: frozenset[int] = frozenset()
     """The indices of those that are not trained on, because the record says so."""
@@ -65,12 +76,22 @@ def _message(where: str, found: Any) -> Message:
         hint = "; chat completions need the form 'chat'" if "tool_calls" in unknown else ""
         raise ShardError(where, f"unknown field {shortened(unknown[0])!r}{hint}")
     try:
+        _check_parts(where, found.get("content"))
         return Message.from_dict(found)
+    except ShardError:
+        raise
     except KeyError as problem:
         reason = f"no {problem.args[0]!r}"
     except (AttributeError, TypeError, ValueError) as problem:
         reason = str(problem)
     raise ShardError(where, reason)
+
+
+def _check_parts(where: str, content: object) -> None:
+    for index, part in enumerate(content if isinstance(content, list) else []):
+        kind = _PARTS.get(part.get("type", "")) if isinstance(part, dict) else None
+        if kind and (unknown := [name for name in part if name not in kind.model_fields]):
+            raise ShardError(f"{where}.content[{index}]", f"unknown field {shortened(unknown[0])!r}")
 
 
 def _read_chat(record: Mapping[str, Any], messages: list[Any]) -> Talk:
@@ -80,14 +101,18 @@ def _read_chat(record: Mapping[str, Any], messages: list[Any]) -> Talk:
         each if weight is None else _without_weight(each)
         for each, weight in zip(messages, weights, strict=True)
     ]
-    request = {"model": "gpt-oss", "messages": bare, **beside}
-    found = read_request(request).conversation.messages
-    return Talk(found, _unweighted(found, request, weights) if 0 in weights else frozenset())
+    found, options = read_request({"model": "gpt-oss", "messages": bare, **beside})
+    if 0 not in weights:
+        return Talk(found.messages)
+    parts = [
+        len(read_messages([("", message)], options.tools)) if _is_spoken(message) else 0 for message in bare
+    ]
+    return Talk(found.messages, _unweighted(found.messages, parts, weights))
 
 
 def _weight(where: str, message: Any) -> int | None:
     """The weight of a message of the assistant's, as OpenAI's fine-tuning has it: 0 is not trained on."""
-    if not isinstance(message, dict) or message.get("role") != Role.ASSISTANT:
+    if not _is_spoken(message):
         return None
     weight = message.get("weight")
     if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
@@ -99,19 +124,17 @@ def _without_weight(message: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name != "weight"}
 
 
+def _is_spoken(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == Role.ASSISTANT
+
+
 def _unweighted(
-    found: Sequence[Message], request: dict[str, Any], weights: Sequence[int | None]
+    found: Sequence[Message], parts: Sequence[int], weights: Sequence[int | None]
 ) -> frozenset[int]:
-    """Which of the messages come from those of weight 0: one may become thoughts, words and calls."""
+    """Which of the messages come from those of weight 0: each became some, of thoughts, words and calls."""
     spoken = (index for index, message in enumerate(found) if message.author.role == Role.ASSISTANT)
-    gone: set[int] = set()
-    for message, weight in zip(request["messages"], weights, strict=True):
-        if message["role"] == Role.ASSISTANT:
-            alone = read_request({**request, "messages": [message]}).conversation
-            parts = sum(each.author.role == Role.ASSISTANT for each in alone)
-            places = set(islice(spoken, parts))
-            gone |= places if weight == 0 else set()
-    return frozenset(gone)
+    places = [set(islice(spoken, count)) for count in parts]
+    return frozenset().union(*(each for each, weight in zip(places, weights, strict=True) if weight == 0))
 
 
 _READERS: Final[dict[str, Callable[[Mapping[str, Any], list[Any]], Talk]]] = {

@@ -50,6 +50,11 @@ def write_npy(stem: Path, shard: Shard, scratch: Path) -> dict[str, Written]:
 def read_npy(stem: Path, length: int | None) -> Shard:
     """A shard, mapped into memory; `ShardError` if a file is not as it should be."""
     ids, mask, samples = (_read(_path(stem, name), *_KINDS[name]) for name in _KINDS)
+    if len(ids) != len(mask) or len(samples) % len(FIELDS):
+        reason = (
+            f"{len(ids)} ids, {len(mask)} marks on them, {len(samples)} numbers that say where samples are"
+        )
+        raise ShardError(str(stem), reason)
     rows = zip(*[iter(samples)] * len(FIELDS), strict=True)
     return Shard(ids, mask, [Bounds(*row) for row in rows], length)
 
