@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,12 +23,21 @@ from harmony_py.testing.strategies import dialogues
 from harmony_py.tokenizer.special import END_OF_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from harmony_py.engines.shards.layout import Bounds
     from harmony_py.testing.implementation import FlatMessage
 
 ENCODING = HarmonyEncoding()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_disk() -> Iterator[None]:
+    """Nothing here is about power cuts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
 
 Sampled = list[tuple["Bounds", list[int], list[bool]]]
 
