@@ -15,10 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from harmony_py.engines.shards import Recipe, make_shards, verify
+from harmony_py.engines.shards.build import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from harmony_py.engines.shards.build import Task
 
 SCRIPT = """
 import json, os, sys, warnings
@@ -66,6 +69,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def interrupted(tasks: Sequence[Task]) -> Iterator[None]:
+    yield build(tasks[0])
+    raise KeyboardInterrupt
+
+
 def test_ray_makes_the_same_shards(tmp_path: Path, temporary: str) -> None:
     lines, table = tmp_path / "in.jsonl", tmp_path / "in.parquet"
     conversations = [conversation(number) for number in range(1, 101)]
@@ -82,6 +90,9 @@ def test_ray_makes_the_same_shards(tmp_path: Path, temporary: str) -> None:
         ([str(lines), str(table)], str(tmp_path / f"ray-{number}"), recipe.to_dict())
         for number, recipe in enumerate(recipes)
     ]
+    # The second run was begun without Ray.
+    with pytest.raises(KeyboardInterrupt):
+        make_shards([lines, table], tmp_path / "ray-1", recipes[1], workers=interrupted)
     environment = {**os.environ, **SMALL, "RAY_TMPDIR": temporary}
     command = [sys.executable, "-c", SCRIPT]
     with subprocess.Popen(
@@ -101,6 +112,7 @@ def test_ray_makes_the_same_shards(tmp_path: Path, temporary: str) -> None:
     for number in range(len(recipes)):
         verify(tmp_path / f"ray-{number}")
         assert contents(tmp_path / f"ray-{number}") == contents(tmp_path / f"alone-{number}")
+    assert [done for done, _ in found["told"] if done < 2] == [0, 1, 1]
     assert max(total for _, total in found["told"]) > 3
     assert "in.jsonl: expected" in found["problem"]
     assert found["running"] == [True, False]
