@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "tokenizer": "text to ids beside tiktoken, tokenizers, fastokens, gigatoken and quicktok",
     "render": "conversations to tokens beside openai-harmony",
+    "shards": "conversations to training shards beside openai-harmony and tokenizers",
     "parse": "tokens to messages beside openai-harmony",
     "decode": "tokens of the model, one by one, beside transformers",
     "kernels": "the model's multiplications on the processor beside torch and the memory",

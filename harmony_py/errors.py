@@ -170,3 +170,15 @@ class EngineError(HarmonyError):
     def __str__(self) -> str:
         kept = f" ({len(self.tokens)} tokens had come before)" if self.tokens else ""
         return f"{self.engine}: {self.reason}{kept}"
+
+
+class ShardError(HarmonyError):
+    """Training shards that cannot be made or read: which file, folder or field, and why."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
