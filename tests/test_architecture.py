@@ -43,6 +43,8 @@ HOSTS = {
     "numpy",
     "openai",
     "openai_harmony",
+    "pyarrow",
+    "ray",
     "regex",
     "safetensors",
     "sglang",

@@ -28,6 +28,8 @@ EXTRAS: Final = {
     "jupyter_client": ("tools", "the notebook"),
     "mcp": ("mcp", "MCP servers"),
     "numpy": ("numpy", "ids as numpy arrays"),
+    "pyarrow": ("parquet", "training shards from and to Parquet"),
+    "ray": ("ray", "training shards on many machines"),
 }
 """What is optional: the extra that installs it, and what it is for."""
 
