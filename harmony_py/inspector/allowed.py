@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.constrain import Mask, TurnSpec
 from harmony_py.errors import ConstraintError
 from harmony_py.format.encoding import load_harmony_encoding
-from harmony_py.tokenizer.special import START, START_OF_TEXT, STOP_TOKENS
+from harmony_py.tokenizer.special import END, RETURN, START, STOP_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,10 @@ def _follow(
         if index == len(opened.tokens):
             return
         token = opened.tokens[index]
+        # In the history of a conversation an answer ends in `<|end|>`, where the model wrote `<|return|>`.
+        written = RETURN if token == END and RETURN in mask.legal_specials() else token
         try:
-            mask.advance(token)
+            mask.advance(written)
         except ConstraintError:
-            # In the history of a conversation an answer ends in `<|end|>`, which ends no turn.
-            if token < START_OF_TEXT or token not in STOP_TOKENS:
-                refused.append(index)
+            refused.append(index)
             return

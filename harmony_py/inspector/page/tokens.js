@@ -107,8 +107,9 @@ const tokens = {
   // -- one token -------------------------------------------------------------------------------------------
 
   detail(index) {
+    this.chips[this.shown]?.classList.remove("shown");
     this.shown = index;
-    this.chips.forEach((chip, other) => chip.classList.toggle("shown", other === index));
+    this.chips[index].classList.add("shown");
     const token = this.view.tokens[index];
     const rows = token ? this.about(token, index) : this.aboutEnd();
     const title = token
@@ -145,13 +146,14 @@ const tokens = {
     return [["state", this.view.recover.states.at(-1)], ...this.trouble(this.view.tokens.length)];
   },
 
+  // What a mask for the conversation's tools says: of what comes next, or of this token.
   mask(index) {
-    if (this.allowed?.refused?.includes(index)) {
-      const sentence = this.allowed.sentences[index];
-      return [["mask", el("b", { class: "bad" }, "A mask would not have let it through. "), ...visible(sentence ?? "")]];
+    const { sentences, refused, problem } = this.allowed ?? { sentences: [], refused: [], problem: null };
+    if (problem) return [["mask", ...visible(problem)]];
+    if (refused.includes(index)) {
+      return [["mask", el("b", { class: "bad" }, "A mask would not have let it through. "), ...visible(sentences[index])]];
     }
-    const sentence = this.allowed?.sentences?.[index + 1];
-    return sentence ? [["mask", ...visible(sentence)]] : [];
+    return sentences[index + 1] ? [["mask", ...visible(sentences[index + 1])]] : [];
   },
 
   trouble(index) {
