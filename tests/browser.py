@@ -132,6 +132,7 @@ class Page:
     def __init__(self, browser: Browser, url: str, width: int, height: int, dark: bool) -> None:
         self._browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        self._target = target
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
@@ -145,6 +146,9 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=url)
+
+    def close(self) -> None:
+        self._browser.call("Target.closeTarget", targetId=self._target)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **parameters)
@@ -187,22 +191,23 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Click in the middle of an element with a real pointer."""
-        box = f"document.querySelector({json.dumps(selector)})"
-        place = self.run(
-            f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])"
-            f"(({box}).scrollIntoView({{block: 'nearest'}}) ?? {box}.getBoundingClientRect())"
-        )
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1
-            )
+        self.hover(selector)
+        x, y = self._middle(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def hover(self, selector: str) -> None:
-        place = self.run(
-            "(({x, y, width, height}) => [x + width / 2, y + height / 2])"
-            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+        """Scroll to an element, and point at its middle."""
+        x, y = self._middle(selector)
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        x, y = self.run(
+            f"{{ const element = document.querySelector({json.dumps(selector)});"
+            " element.scrollIntoView({block: 'nearest'});"
+            " const {x, y, width, height} = element.getClientRects()[0]; [x + width / 2, y + height / 2]; }"
         )
-        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+        return x, y
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
