@@ -5,8 +5,8 @@
   harmony-py inspector --export page.html conversation.json
 
 The page is served to this machine alone, at an address that holds a secret, until Ctrl-C. A file is a
-conversation in JSON, token ids, or text that spells its control tokens; `-` is the standard input. An
-exported page needs neither this package nor a network.
+conversation or a request to OpenAI's APIs in JSON, token ids, or text that spells its control tokens; `-` is
+the standard input. An exported page needs neither this package nor a network.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def _example(options: argparse.Namespace) -> Example:
     # One line break at the end is the editor's or echo's, not the model's.
     text = text.removesuffix("\n") if kind in ("text", "stripped") else text
     begins = text.lstrip("[ \n\t").startswith(("<|start|>", _start()))
-    source = Source(kind=kind, text=text, role="none" if begins else "assistant")
+    source = Source(
+        kind=kind,
+        text=text,
+        role="none" if begins else "assistant",
+        render="prompt" if kind == "request" else "whole",
+    )
     try:
         open_source(source)
     except HarmonyError as problem:

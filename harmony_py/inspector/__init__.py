@@ -6,8 +6,9 @@ the answers inside. `harmony-py inspector` is the command.
 """
 
 from harmony_py.inspector.answer import answer
+from harmony_py.inspector.examples import Example, conversation
 from harmony_py.inspector.export import export
 from harmony_py.inspector.server import Inspector
 from harmony_py.inspector.source import Source, SourceError, guess
 
-__all__ = ["Inspector", "Source", "SourceError", "answer", "export", "guess"]
+__all__ = ["Example", "Inspector", "Source", "SourceError", "answer", "conversation", "export", "guess"]

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from harmony_py.inspector.source import Kind
     from harmony_py.testing.vectors import VectorCase
 
-CONVERSATIONS: Final = ("toy", "thoughts", "scripts", "pretending")
+CONVERSATIONS: Final = ("toy", "request", "thoughts", "scripts", "pretending")
 """The files in `examples/`, in the order in which they are offered."""
+
+_CONVERSATIONS: Final = "Conversations"
 
 _UNSEEN: Final = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -61,14 +63,22 @@ def conversations() -> Iterator[Example]:
     folder = resources.files("harmony_py.inspector") / "examples"
     for name in CONVERSATIONS:
         document = json.loads((folder / f"{name}.json").read_text("utf-8"))
-        yield conversation(document["name"], document["messages"])
+        if "request" in document:
+            source = Source(kind="request", text=_written(document["request"]), render="prompt")
+            yield Example(_CONVERSATIONS, document["name"], source)
+        else:
+            yield conversation(document["name"], document["messages"])
 
 
 def conversation(name: str, messages: list[Any]) -> Example:
-    text = json.dumps({"messages": messages}, indent=2, ensure_ascii=False)
-    # What turns a line around, or cannot be seen, would do so in the editor too.
-    text = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return Example("Conversations", name, Source(kind="conversation", text=text))
+    """A conversation, whose messages are in the form of `Message.to_dict`."""
+    return Example(_CONVERSATIONS, name, Source(kind="conversation", text=_written({"messages": messages})))
+
+
+def _written(document: Any) -> str:
+    """JSON to be edited: what turns a line around, or cannot be seen, would do so in the editor too."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def malformed() -> Iterator[Example]:

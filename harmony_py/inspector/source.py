@@ -1,4 +1,4 @@
-"""What is looked at: a conversation, text or ids, read as one stream of tokens."""
+"""What is looked at: a conversation, a request, text or ids, read as one stream of tokens."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.retention import dropped
 from harmony_py.format.text import TextParser
+from harmony_py.wire import chat_completions, responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ _LARGEST: Final = 2**53
 _SEPARATORS: Final = re.compile(r"[\s,]+")
 _ID: Final = re.compile(r"-?[0-9]{1,20}")
 
-Kind = Literal["conversation", "text", "stripped", "tokens"]
+Kind = Literal["conversation", "request", "text", "stripped", "tokens"]
 
 
 class SourceError(HarmonyError):
@@ -50,14 +51,15 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     kind: Kind
-    """`"text"` spells its control tokens, from `"stripped"` they were taken out; `"tokens"` are ids."""
+    """A `"request"` is one of OpenAI's APIs. `"text"` spells its control tokens, from `"stripped"` they were
+    taken out; `"tokens"` are ids."""
     text: str
     role: Literal["assistant", "none"] = "assistant"
     """Of text and ids: whose message begins; `"none"`: they begin with a `<|start|>`."""
     render: Literal["whole", "prompt", "training"] = "whole"
-    """What a conversation is rendered as."""
+    """What a conversation or a request is rendered as."""
     analysis: Literal["previous_turns", "never"] = "previous_turns"
-    """Which old thoughts a conversation leaves out."""
+    """Which old thoughts it leaves out."""
     prompt: int = 0
     """Of ids: how many of the first ones are the prompt's."""
     tools: list[str] = []
@@ -88,7 +90,7 @@ def open_source(source: Source) -> Opened:
 
 
 def guess(text: str) -> Kind:
-    """What `text` most likely is: a conversation in JSON, ids, or text with spelled control tokens."""
+    """What `text` most likely is: a conversation or a request in JSON, ids, or text that spells controls."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -96,6 +98,8 @@ def guess(text: str) -> Kind:
         return "tokens" if words and all(map(_ID.fullmatch, words)) else "text"
     if isinstance(found, int) or (isinstance(found, list) and found and isinstance(found[0], int)):
         return "tokens"
+    if isinstance(found, dict) and {"model", "input"} & found.keys():
+        return "request"
     return "conversation" if isinstance(found, (dict, list)) else "text"
 
 
@@ -103,7 +107,17 @@ def guess(text: str) -> Kind:
 
 
 def _conversation(source: Source) -> Opened:
-    messages = read_messages(source.text)
+    return _rendered(source, read_messages(source.text))
+
+
+def _request(source: Source) -> Opened:
+    found = load_json(source.text)
+    is_response = isinstance(found, dict) and "input" in found
+    reader = responses.read_request if is_response else chat_completions.read_request
+    return _rendered(source, reader(found).conversation)
+
+
+def _rendered(source: Source, messages: Conversation) -> Opened:
     config = RenderConfig(analysis=source.analysis)
     rendered = load_harmony_encoding().render_detailed(
         messages,
@@ -220,6 +234,7 @@ def _role(source: Source) -> str | None:
 
 _OPENERS: Final = {
     "conversation": _conversation,
+    "request": _request,
     "text": _text,
     "stripped": _stripped,
     "tokens": _tokens,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import Browser, Page
+from pictures import PICTURES
 
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.grammar import expected
@@ -18,7 +20,6 @@ from harmony_py.inspector.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 EXAMPLES = all_examples()
 TOY = EXAMPLES[0].source
@@ -495,3 +496,15 @@ def test_a_saved_page_needs_nothing_else(show: Callable[..., Page], tmp_path: Pa
     page.click("#tab-schema")
     assert "get_weather" in page.run("document.querySelector('#upstream').textContent")
     assert {url for url in page.requests() if not url.startswith("data:")} == {path.as_uri()}
+
+
+# -- the document ------------------------------------------------------------------------------------------
+
+
+def test_the_pictures_of_the_document_are_there() -> None:
+    folder = Path(__file__).parents[2] / "docs"
+    named = re.findall(r"!\[.+?\]\((.+?)\)", (folder / "inspector.md").read_text("utf-8"))
+    assert sorted(named) == sorted(f"pictures/{name}.png" for name in PICTURES)
+    for name in named:
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+        assert (folder / name).stat().st_size < 150_000

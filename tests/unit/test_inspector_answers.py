@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -18,13 +18,14 @@ from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.parse import parse
 from harmony_py.inspector.answer import answer
 from harmony_py.inspector.examples import all_examples, conversations, schemas
-from harmony_py.inspector.source import MOST_TOKENS, Source, guess, open_source, read_messages
+from harmony_py.inspector.source import MOST_TOKENS, Kind, Source, guess, open_source, read_messages
 from harmony_py.testing import vectors
 from harmony_py.testing.implementation import Fields
 from harmony_py.testing.mutate import OPERATORS, candidates, mutate
 from harmony_py.testing.strategies import any_stream
 from harmony_py.testing.tokens import Stream, ids
 from harmony_py.tokenizer.special import START
+from harmony_py.wire import chat_completions, responses
 
 SHOWN = any_stream.map(lambda tokens: [token for token in tokens if abs(token) < 2**53])
 """Larger ids are refused: a browser cannot tell them apart."""
@@ -130,6 +131,17 @@ def test_a_conversation_is_rendered_as_asked() -> None:
         view = ask(TOY.model_copy(update={"render": how}))
         assert [token["id"] for token in view["tokens"]] == tokens
     assert [schema["name"] for schema in view["schemas"]] == ["functions.get_weather"]
+
+
+@pytest.mark.parametrize("api", [chat_completions, responses])
+def test_a_request_becomes_its_prompt(api: Any) -> None:
+    request = json.loads(next(e.source.text for e in conversations() if e.source.kind == "request"))
+    if api is responses:
+        request = {"model": "gpt-oss-20b", "input": "Hi", "instructions": "Be brief."}
+    source = Source(kind="request", text=json.dumps(request), render="prompt")
+    wanted = ENCODING.render_conversation_for_completion(api.read_request(request).conversation)
+    assert [token["id"] for token in ask(source)["tokens"]] == wanted
+    assert guess(source.text) == "request"
 
 
 def test_old_thoughts_are_left_out_and_that_is_said() -> None:
@@ -319,6 +331,8 @@ def test_questions_that_are_none(question: Any, error: str) -> None:
             "message 0, recipient: ",
         ),
         ("conversation", "[" * 100_000, "JSON: maximum recursion depth exceeded"),
+        ("request", '{"messages": 3}', "Missing required parameter: 'model'."),
+        ("request", "[]", "Invalid type for the request: expected an object"),
         ("tokens", "1 2 x", "item 2: expected a token id, found 'x'"),
         ("tokens", "[1, true]", "item 1: expected a token id, found true"),
         ("tokens", "1" + "0" * 18, f"item 0: 1{'0' * 18} is far from any token id"),
@@ -340,9 +354,7 @@ FLAT = st.fixed_dictionaries(
 )
 
 
-@given(
-    JSON, st.sampled_from(["conversation", "text", "stripped", "tokens"]), st.lists(FLAT | JSON, max_size=3)
-)
+@given(JSON, st.sampled_from(get_args(Kind)), st.lists(FLAT | JSON, max_size=3))
 def test_nothing_that_is_asked_raises(anything: Any, kind: str, messages: list[Any]) -> None:
     answers = [
         answer(anything),
@@ -357,7 +369,7 @@ def test_nothing_that_is_asked_raises(anything: Any, kind: str, messages: list[A
         assert json.loads(json.dumps(found)) == found
 
 
-@given(st.text(st.characters(), max_size=40), st.sampled_from(["conversation", "text", "stripped", "tokens"]))
+@given(st.text(st.characters(), max_size=40), st.sampled_from(get_args(Kind)))
 def test_no_text_raises(text: str, kind: str) -> None:
     json.dumps(ask({"kind": kind, "text": text}))
 

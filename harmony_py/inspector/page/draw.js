@@ -49,10 +49,10 @@ function visibleToken(text) {
   return nodes;
 }
 
-// Scroll `box`, and nothing around it, so far that `element` is seen in it.
-function showWithin(box, element) {
+// Scroll `box`, and nothing around it, so far that `element` is seen in it, and what is `around` it.
+function showWithin(box, element, around = 48) {
   const [outer, inner] = [box.getBoundingClientRect(), element.getBoundingClientRect()];
-  const margin = Math.min(48, outer.height / 4);
+  const margin = Math.min(around, outer.height / 3);
   if (inner.top < outer.top + margin) box.scrollTop += inner.top - outer.top - margin;
   else if (inner.bottom > outer.bottom - margin) box.scrollTop += inner.bottom - outer.bottom + margin;
 }

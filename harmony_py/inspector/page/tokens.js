@@ -100,7 +100,7 @@ const tokens = {
     if (take) {
       chip.focus({ preventScroll: true });
       chip.scrollIntoView({ block: "nearest" });
-    } else showWithin($("tokens"), chip);
+    } else showWithin($("tokens"), chip, Infinity);
     this.detail(this.focused);
   },
 
