@@ -28,13 +28,16 @@ class Broken(NamedTuple):
 
 
 def breakable(opened: Opened) -> list[str]:
-    """The patterns that can be done to a stream; none to one that is malformed already."""
+    """The patterns that can be done to a stream; none to one that strict refuses or recovery mends."""
     if not opened.tokens or opened.prompt:
         return []
     try:
-        found = candidates(_stream(opened))
+        strictly = parse(opened.tokens, opened.role)
     except (ParseError, OverflowError):
         return []
+    if strictly != parse(opened.tokens, opened.role, policy="recover", tools=opened.tools):
+        return []
+    found = candidates(_stream(opened))
     fit = {pattern for pattern, _ in found}
     return [pattern for pattern in OPERATORS if pattern in fit]
 

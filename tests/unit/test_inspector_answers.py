@@ -22,7 +22,7 @@ from harmony_py.inspector.source import MOST_TOKENS, Kind, Source, guess, open_s
 from harmony_py.testing import vectors
 from harmony_py.testing.implementation import Fields
 from harmony_py.testing.mutate import OPERATORS, candidates, mutate
-from harmony_py.testing.strategies import any_stream
+from harmony_py.testing.strategies import any_stream, well_formed
 from harmony_py.testing.tokens import Stream, ids
 from harmony_py.tokenizer.special import START
 from harmony_py.wire import chat_completions, responses
@@ -208,8 +208,21 @@ def test_a_prompt_can_hold_the_beginning() -> None:
     assert [fields.text for fields in replayed(view["strict"])] == ["Think.", "The answer."]
 
 
+@given(well_formed(), st.data())
+def test_whatever_is_broken_is_recovered(stream: Stream, data: st.DataObject) -> None:
+    source = of_ids(stream.tokens, stream.role)
+    fitting = ask(source)["breakable"]
+    if not fitting:
+        return
+    view = ask(source, pattern=data.draw(st.sampled_from(fitting)), seed=data.draw(st.integers(0, 99)))
+    assert view["done"]["fault"] is None
+
+
 def test_only_what_is_well_formed_is_broken() -> None:
     assert ask(Source(kind="text", text=MALFORMED))["breakable"] == []
+    literal = "<|channel|>commentary to=assistant<|message|>I'll look.<|end|>"
+    assert ask(Source(kind="text", text=literal))["strict"]["error"] is None
+    assert ask(Source(kind="text", text=literal))["breakable"] == []
     assert ask(Source(kind="text", text=MALFORMED), pattern="M1") == {
         "error": "M1: it does not fit this stream"
     }
@@ -372,6 +385,20 @@ def test_nothing_that_is_asked_raises(anything: Any, kind: str, messages: list[A
 @given(st.text(st.characters(), max_size=40), st.sampled_from(get_args(Kind)))
 def test_no_text_raises(text: str, kind: str) -> None:
     json.dumps(ask({"kind": kind, "text": text}))
+
+
+@pytest.mark.parametrize("depth", [100, 900, 960, 975, 990, 2000])
+def test_nothing_is_nested_too_deep(depth: int) -> None:
+    """Neither for the parsers of JSON and schemas nor for the harness: an answer, whatever it is."""
+    deep = '{"a":' * depth + "1" + "}" * depth
+    tool = f'{{"name": "f", "parameters": {deep}}}'
+    functions = f'{{"functions": {{"name": "functions", "tools": [{tool}]}}}}'
+    content = f'[{{"type": "developer_content", "tools": {functions}}}]'
+    call = f"<|channel|>commentary to=functions.f<|message|>{deep}<|call|>"
+    assert answer({"ask": "typescript", "text": tool})
+    assert ask(Source(kind="text", text=call))["strict"]["error"] is None
+    for what in ("view", "allowed"):
+        assert ask({"kind": "conversation", "text": f'[{{"role": "developer", "content": {content}}}]'}, what)
 
 
 def test_what_a_file_holds_is_guessed() -> None:

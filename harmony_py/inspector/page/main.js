@@ -22,12 +22,12 @@ const page = {
     this.look(null);
   },
 
-  // Something was typed or set: what is known of an example only goes as soon as it is none any more.
+  // Something was typed or set. Where an example's prompt ends is not known of another text.
   edited() {
     const old = this.source;
     this.source = { ...old, text: $("text").value };
     for (const field of FIELDS) this.source[field] = $(field).value;
-    if (this.source.kind !== old.kind || this.source.kind !== "tokens") this.source.prompt = 0;
+    if (this.source.kind !== old.kind || this.source.text !== old.text) this.source.prompt = 0;
     this.look(null);
   },
 
@@ -45,6 +45,7 @@ const page = {
     document.body.classList.toggle("stale", Boolean(view.error));
     if (view.error) return;
     this.show(view);
+    // Which question has been answered is there to be seen: tests and pictures wait for it.
     document.body.dataset.shown = asked;
     const allowed = await ask({ ask: "allowed", ...question });
     if (asked !== this.asked) return;
@@ -89,7 +90,7 @@ const page = {
     const rest = Object.keys(DATA.operators).length - fitting.length;
     $("fits").textContent = fitting.length
       ? `Again for another way. ${rest} more do not fit this stream.`
-      : "Only a well-formed stream can be broken, and no operator fits this one.";
+      : "Only what needs no repair can be broken, and no operator fits this stream.";
     const original = el("button", { onclick: () => this.look(null) }, "as it was");
     const buttons = fitting.map((pattern) =>
       el("button", { "data-pattern": pattern, onclick: () => this.break(pattern) }, el("b", {}, pattern), ` ${DATA.operators[pattern]}`),

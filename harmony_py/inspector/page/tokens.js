@@ -92,11 +92,12 @@ const tokens = {
 
   focus(index, take = true) {
     this.chips[this.focused]?.setAttribute("tabindex", "-1");
-    this.chips[this.focused]?.removeAttribute("aria-selected");
+    for (const name of ["aria-selected", "aria-describedby"]) this.chips[this.focused]?.removeAttribute(name);
     this.focused = Math.max(0, Math.min(index, this.chips.length - 1));
     const chip = this.chips[this.focused];
     chip.tabIndex = 0;
     chip.setAttribute("aria-selected", "true");
+    chip.setAttribute("aria-describedby", "token");
     if (take) {
       chip.focus({ preventScroll: true });
       chip.scrollIntoView({ block: "nearest" });
@@ -121,7 +122,7 @@ const tokens = {
   sample(token) {
     const chip = this.chips[this.view.tokens.indexOf(token)];
     const sample = chip.cloneNode(true);
-    for (const name of ["role", "tabindex", "data-index", "aria-label", "aria-selected"]) sample.removeAttribute(name);
+    for (const name of ["role", "tabindex", "data-index", "aria-label", "aria-selected", "aria-describedby"]) sample.removeAttribute(name);
     sample.classList.remove("future", "newest", "shown");
     return sample;
   },
