@@ -35,7 +35,7 @@ NAMES = (
 )
 OPTIONS = (
     "--headless",
-    "--no-sandbox",  # as root, as in a container, there is none
+    "--no-sandbox",  # as root, or in a container, there is none; only pages of our own are shown
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--no-first-run",

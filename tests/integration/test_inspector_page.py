@@ -69,9 +69,17 @@ def choose(page: Page, selector: str, value: object) -> None:
 
 
 def edit(page: Page, text: str) -> None:
-    """Put `text` into the editor, in place of what is there."""
+    """Type `text` into the editor, in place of what is there."""
     page.run("document.querySelector('#text').focus(); document.querySelector('#text').select()")
     page.type(text)
+
+
+def paste(page: Page, text: str) -> None:
+    """The same for long texts, which a browser is slow to type."""
+    page.run(
+        f"{{ const editor = document.querySelector('#text'); editor.value = {json.dumps(text)};"
+        " editor.dispatchEvent(new Event('input')); }"
+    )
 
 
 def texts(page: Page, selector: str) -> list[str]:
@@ -465,6 +473,30 @@ def test_the_browser_enforces_it(browser: Browser, inspector: Inspector) -> None
     assert page.run("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'stopped')") == "stopped"
     assert any("Content Security Policy" in problem for problem in page.problems())
     page.close()
+
+
+def test_a_server_that_has_gone_is_told(browser: Browser) -> None:
+    with Inspector(EXAMPLES[:1]) as inspector:
+        page = browser.page(inspector.url)
+        page.wait("document.body.dataset.masked")
+    edit(page, "[]")
+    page.wait("document.querySelector('#trouble').textContent.startsWith('The server does not answer.')")
+    page.close()
+
+
+def test_the_shortest_and_the_longest_streams(show: Callable[..., Page]) -> None:
+    page = show()
+    edit(page, "[]")
+    page.wait("document.querySelector('#count').textContent === '0 tokens'")
+    assert texts(page, "#tokens .chip") == ["end of stream"]
+    assert texts(page, "#sides .empty") == ["No message yet: between messages."]
+    page.run("document.querySelector('#kind').value = 'text'")
+    paste(page, "<|channel|>final<|message|>" + "a b\n" * 3000)
+    page.wait("document.querySelector('#count').textContent === '9,003 tokens'")
+    page.click("#back")
+    assert page.run("document.querySelectorAll('.chip.future').length") == 1
+    paste(page, "a b\n" * 4000)
+    page.wait("document.querySelector('#trouble').textContent.startsWith('too long: ')")
 
 
 # -- a saved page ------------------------------------------------------------------------------------------

@@ -18,23 +18,19 @@ function el(name, properties = {}, ...children) {
 // Characters that nobody sees, or that turn a line around. Joiners belong to scripts and emoji: in a message
 // they stay, in a token they are shown.
 const UNSEEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
-const UNSEEN_OR_JOINING = new RegExp(`${UNSEEN.source}|[\\u200c\\u200d\\ufe0e\\ufe0f]`, "u");
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const UNSEEN_OR_JOINING = new RegExp(`${UNSEEN.source}|[\\u200c\\u200d\\ufe0e\\ufe0f]`, "gu");
 
 // `text` as nodes in which everything can be seen.
 function visible(text, unseen = UNSEEN) {
   const nodes = [];
-  let plain = "";
-  const mark = (sign) => {
-    if (plain) nodes.push(plain);
-    plain = "";
-    nodes.push(el("span", { class: "sign" }, sign));
-  };
-  for (const character of text) {
-    if (unseen.test(character)) mark(`U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
-    else plain += character;
+  let done = 0;
+  for (const { 0: character, index } of text.matchAll(unseen)) {
+    if (index > done) nodes.push(text.slice(done, index));
+    nodes.push(el("span", { class: "sign" }, `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`));
+    done = index + character.length;
   }
-  if (plain) nodes.push(plain);
+  if (done < text.length) nodes.push(text.slice(done));
   return nodes;
 }
 
