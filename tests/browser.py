@@ -44,7 +44,8 @@ OPTIONS = (
     "--remote-debugging-pipe",
 )
 KEYS = {"Enter": "\r", " ": " "}
-PATIENCE = 20
+PATIENCE = 60
+"""Seconds to wait for what a page does: a busy machine is slow, and what never comes is a bug anyhow."""
 
 
 def find() -> str:

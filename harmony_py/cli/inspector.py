@@ -97,15 +97,15 @@ def _export(options: argparse.Namespace, examples: list[Example]) -> int:
 def _serve(options: argparse.Namespace, examples: list[Example]) -> int:
     from harmony_py.inspector import Inspector
 
-    with Inspector(examples, options.port) as inspector:
-        write(json.dumps({"url": inspector.url}) if options.json else f"The page is at {inspector.url}")
-        sys.stdout.flush()
-        if options.open:
-            import webbrowser
+    try:
+        with Inspector(examples, options.port) as inspector:
+            write(json.dumps({"url": inspector.url}) if options.json else f"The page is at {inspector.url}")
+            sys.stdout.flush()
+            if options.open:
+                import webbrowser
 
-            webbrowser.open(inspector.url)
-        try:
+                webbrowser.open(inspector.url)
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        pass  # which is how it ends
     return 0

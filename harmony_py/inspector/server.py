@@ -90,6 +90,9 @@ class Inspector:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 64
+    """Of the base class's five, a busy machine drops some, and whoever was dropped waits for seconds."""
+
     def server_bind(self) -> None:
         # The base class asks the network for the machine's name, which can take seconds.
         TCPServer.server_bind(self)

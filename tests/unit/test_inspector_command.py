@@ -104,10 +104,10 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         url = json.loads(process.stdout.readline())["url"]
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             page = response.read().decode()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == ""
     [data] = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
     found = json.loads(data)

@@ -42,7 +42,7 @@ def request(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """A raw request with just these headers, and `Host`."""
-    connection = http.client.HTTPConnection("127.0.0.1", inspector.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", inspector.port, timeout=60)
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -96,13 +96,13 @@ def test_many_ask_at_once_and_everybody_gets_the_own_answer(inspector: Inspector
         source = {"kind": "text", "text": f"<|channel|>final<|message|>{number}<|return|>"}
         found[number] = asked(inspector, json.dumps({"ask": "view", "source": source}).encode())[1]
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(24)]
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert {number: view["tokens"][3]["text"] for number, view in found.items()} == {
-        n: str(n) for n in range(24)
+        n: str(n) for n in range(64)
     }
 
 
