@@ -10,31 +10,31 @@ const tokens = {
   show(view) {
     this.view = view;
     this.allowed = null;
-    const last = replayed(view.recover, view.recover.steps.length).messages;
-    const groups = new Map();
-    const list = $("tokens");
-    this.chips = view.tokens.map((token, index) => this.chip(token, index, last[token.message]));
-    let group = null;
-    let key = null;
-    const begun = `behind a prompt's <|start|>${view.role}`;
-    const elements = view.role ? [el("span", { class: "label" }, begun)] : [];
-    view.tokens.forEach((token, index) => {
-      const own = token.part === "noise" ? "noise" : String(token.message);
-      if (group === null || own !== key) {
-        group = this.group(own, last[token.message]);
-        elements.push(group);
-        key = own;
-      }
-      group.append(this.chips[index]);
-    });
+    const found = replayed(view.recover, view.recover.steps.length).messages;
+    this.chips = view.tokens.map((token, index) => this.chip(token, index, found[token.message]));
+    const groups = this.grouped(found);
     const end = el("span", { class: "chip end", role: "option", tabindex: -1, "data-index": this.chips.length }, "end of stream");
     this.chips.push(end);
-    elements.push(el("div", { class: "group last", role: "group", "aria-label": "End" }, end));
-    list.replaceChildren(...elements);
-    this.mark();
+    groups.push(el("div", { class: "group last", role: "group", "aria-label": "End" }, end));
+    if (view.role) groups.unshift(el("span", { class: "label" }, `behind a prompt's <|start|>${view.role}`));
+    $("tokens").replaceChildren(...groups);
     $("count").textContent = plural(view.tokens.length, "token");
+    this.mark();
     // What is of interest: what was changed, or where strict stops; unless something is looked at already.
     this.focus(view.done?.spans[0]?.[0] ?? (this.focused || (view.strict.error?.token ?? 0)), false);
+  },
+
+  // The chips in a group for each message, and for each run of noise.
+  grouped(found) {
+    const groups = [];
+    let open = null;
+    this.view.tokens.forEach((token, index) => {
+      const key = token.part === "noise" ? "noise" : String(token.message);
+      if (key !== open) groups.push(this.group(key, found[token.message]));
+      open = key;
+      groups.at(-1).append(this.chips[index]);
+    });
+    return groups;
   },
 
   group(key, message) {
