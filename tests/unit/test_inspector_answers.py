@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any, get_args
 
 import pytest
@@ -275,6 +277,22 @@ def test_a_schema_that_no_mask_can_follow_is_told() -> None:
     messages[1]["content"][0]["tools"]["functions"]["tools"][0]["parameters"] = {"$ref": "#/nowhere"}
     found = ask(Source(kind="conversation", text=json.dumps(messages)), "allowed")
     assert "nowhere" in found["problem"]
+
+
+def test_without_the_extra_everything_else_is_there() -> None:
+    script = (
+        "import json, sys; sys.modules['llguidance'] = None\n"
+        "from harmony_py.inspector import answer\n"
+        "from harmony_py.inspector.examples import conversations\n"
+        "source = next(conversations()).source.model_dump()\n"
+        "asked = [answer({'ask': what, 'source': source}) for what in ('view', 'allowed')]\n"
+        "print(json.dumps(asked))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    view, allowed = json.loads(ran.stdout)
+    assert view == ask(TOY)
+    assert "pip install 'harmony-py[constrain]'" in allowed["problem"]
+    assert set(allowed["sentences"]) == {None}
 
 
 # -- schemas -----------------------------------------------------------------------------------------------
