@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "render": "a conversation to tokens",
     "parse": "tokens to messages",
     "inspect": "what every token of a stream is",
+    "inspector": "the same and more on a local web page",
     "shards": "conversations to training shards: ids, loss mask, bounds",
     "conform": "test an implementation of the harmony format: ours, openai-harmony, your own",
     "bench": "how fast it is on this machine, beside what else is installed",

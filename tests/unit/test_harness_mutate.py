@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|channel|>reflection<|message|>Hi.<|return|>",
+        f"<|channel|>commentary to=functions.f<|message|>{'[' * 990}{']' * 990}<|call|>",
+    ],
+)
+def test_what_fits_can_be_done_to_any_stream(text: str) -> None:
+    stream = Stream(ids(text), "assistant", ())
+    for pattern, _ in candidates(stream):
+        assert mutate(stream, 0, patterns=[pattern]).done
+
+
 def fields_of(mutated: Mutated) -> tuple[Fields, ...]:
     result = parse(mutated.tokens, mutated.role, policy="recover", tools=mutated.tools)
     return tuple(map(Fields.of, result.messages))

@@ -111,7 +111,7 @@ def _odd_arguments(all_: list[Place], i: int, choose: Choose) -> Draft:
 def _passes_json(all_: list[Place], i: int) -> bool:
     try:
         return all_[i].is_call and isinstance(json.loads(all_[i].fields.text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

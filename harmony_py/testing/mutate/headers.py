@@ -43,6 +43,10 @@ def _has_channel(all_: list[Place], i: int) -> bool:
     return all_[i].is_assistant and all_[i].fields.channel is not None
 
 
+def _can_be_misspelt(all_: list[Place], i: int) -> bool:
+    return all_[i].is_assistant and all_[i].fields.channel in _MISSPELT
+
+
 def _is_namespaced(all_: list[Place], i: int) -> bool:
     return all_[i].is_call and "." in (all_[i].fields.recipient or "")
 
@@ -190,7 +194,9 @@ OPERATORS = [
         lambda p, i: _says_something(p, i) and _has_channel(p, i),
         _empty_channel,
     ),
-    Operator("M14", "a misspelt channel", frozenset({"misspelt_channel"}), _has_channel, _misspelt_channel),
+    Operator(
+        "M14", "a misspelt channel", frozenset({"misspelt_channel"}), _can_be_misspelt, _misspelt_channel
+    ),
     Operator("M17", "a tool without its namespace", frozenset({"tool_name"}), _is_namespaced, _bare_name),
     Operator(
         "M22",
