@@ -34,10 +34,16 @@ $(VENV)/model: $(VENV)/package
 	  $(BIN)/pip install 'harmony-py[model]'; }
 	@touch $@
 
+# The inspector's page is tested in a real browser: one that is there, else Debian's smallest.
+$(VENV)/browser: $(VENV)/dev
+	@$(BIN)/python tests/browser.py >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium-headless-shell >/dev/null; } || true
+	@$(BIN)/python tests/browser.py && touch $@ || echo "Without a browser the tests of the inspector's page are left out."
+
 demo: $(VENV)/model  ## Build, install into .venv, and let the toy model hold a conversation with a tool call
 	$(BIN)/harmony-py demo
 
-test: $(VENV)/dev  ## Install what the tests need and run them all
+test: $(VENV)/dev $(VENV)/browser  ## Install what the tests need and run them all
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/dev  ## Lint, types, Rust formatting, clippy and Rust tests

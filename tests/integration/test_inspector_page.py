@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import Browser, Page
+from browser import Browser, Page, find
 from pictures import PICTURES
 
 from harmony_py.format.encoding import load_harmony_encoding
@@ -29,6 +29,11 @@ ENCODING = load_harmony_encoding()
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    # `make test` fetches one where it can: only where it cannot is there none.
+    try:
+        find()
+    except FileNotFoundError as problem:
+        pytest.skip(str(problem))
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
