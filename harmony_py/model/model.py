@@ -9,7 +9,7 @@ import torch
 from harmony_py.errors import CheckpointError, SamplingError
 from harmony_py.model import checkpoint, memory, reference
 from harmony_py.model.cache import Cache
-from harmony_py.model.forward import CHUNK, Decoder
+from harmony_py.model.forward import CHUNK, decoder
 from harmony_py.model.generate import Batch, Generation, Options, checked_prompt, start
 from harmony_py.model.ops import kernels as kernels_of
 from harmony_py.model.sample import Sampling
@@ -74,7 +74,7 @@ class Model:
         self.config: Final = config
         self.weights: Final = weights
         self.max_context: Final = config.max_context if max_context is None else max_context
-        self.decoder: Final = Decoder(config, weights, kernels_of(kernels, weights.embedding.device), dtype)
+        self.decoder: Final = decoder(config, weights, kernels_of(kernels, weights.embedding.device), dtype)
 
     @property
     def device(self) -> torch.device:
