@@ -1,8 +1,10 @@
 """A step of a few tokens by the Triton kernels: buffers that stay where they are, and one CUDA graph.
 
-`forward.py` is the slow twin, and does whatever this is not made for: prompts, and experts that are not packed.
-The tokens may be those of several conversations, or guesses of one: each has a place in a table that says where
-its cache lies, so that what was recorded serves any caches, wherever they are and however they have grown.
+`forward.py` is the slow twin, and does whatever this is not made for: prompts, and experts that are not
+packed. The tokens may be those of several conversations, or guesses of one: each has a place in a table that
+says where its cache lies. So what was recorded serves any caches, wherever they are and however they grew.
+
+Never run on a device yet.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from harmony_py.model.forward import Decoder, check_room
-from harmony_py.model.kernels.triton import attend, dense, experts, route
+from harmony_py.model.kernels.triton import attend, dense, experts, on_device_of, route
 from harmony_py.model.rope import Turns, turns
 from harmony_py.model.weights import Mxfp4
 
@@ -63,8 +65,8 @@ def decoder(config: ModelConfig, weights: Weights, kernels: Kernels, dtype: torc
 class Step:
     """What a step needs, and how it is launched.
 
-    On a GPU each number of tokens is recorded when it first comes, and played from then on: the same launches on
-    the same buffers, so the same numbers to the last bit.
+    On a GPU each number of tokens is recorded when it first comes, and played from then on: the same launches
+    on the same buffers, so the same numbers to the last bit.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights, dtype: torch.dtype) -> None:
@@ -97,12 +99,13 @@ class Step:
 
     @torch.no_grad()
     def run(self, rows: Sequence[Row], *, record: bool = True) -> Tensor:
-        """The logits behind each token of `rows`, float32 [tokens, vocab]. Every layer of their caches is written.
+        """The logits behind each token of `rows`, float32 [tokens, vocab].
 
-        Without `record` everything is launched anew.
+        Every layer of their caches is written; to commit is left to the caller. Without `record` everything
+        is launched anew.
         """
         count = self.prepare(rows)
-        with torch.cuda.device_of(self.x):
+        with on_device_of(self.x):
             if record and self.x.is_cuda:
                 self._play(count)
             else:

@@ -1,11 +1,11 @@
 """The heavy operations on a GPU, in Triton: `ops`' functions with the same signatures.
 
-A few tokens are multiplied one by one with weights read as they lie; of many, the experts' are sorted by expert,
-and dense matrices are left to torch. Sums are float32 and rounded once, and `moe` keeps float32 up to its
-activation. Numbers are float32 or bfloat16; others are left to `ops`.
+A few tokens are multiplied one by one with weights read as they lie. Of many, those for experts are sorted by
+expert, and dense matrices are left to torch. Sums are float32 and rounded once, and `moe` keeps float32 up
+to its activation. Numbers are float32 or bfloat16; others are left to `ops`.
 
-Never run on a device yet: the tests run it in Triton's interpreter, and compile it for some. `ops.kernels("auto")`
-takes it after `check` has compared it with torch on the device at hand.
+Never run on a device yet: the tests run it in Triton's interpreter and compile it for a GPU that is not
+there. `ops.kernels("auto")` takes it after `check` has compared it with torch on the device at hand.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from harmony_py.model.kernels.triton import dense, experts, grouped
 from harmony_py.model.kernels.triton.packed import planes
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import Tensor
 
 
 def supports(*tensors: Tensor) -> bool:
     """Whether the kernels take numbers of these types, laid out like this."""
-    return all(tensor.dtype in (torch.float32, torch.bfloat16) and tensor.is_contiguous() for tensor in tensors)
+    return all(
+        tensor.dtype in (torch.float32, torch.bfloat16) and tensor.is_contiguous() for tensor in tensors
+    )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,7 +37,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not 0 < len(x) <= dense.MOST or not supports(x, weight):
         return ops.linear(x, weight, bias)
     out = _result((len(x), len(weight)), x, weight, bias)
-    with torch.cuda.device_of(x):
+    with on_device_of(x):
         dense.linear(x, weight, bias, None, out)
     return out
 
@@ -43,7 +47,7 @@ def mxfp4_linear(x: Tensor, blocks: Tensor, scales: Tensor, bias: Tensor | None 
     if not len(x) or not supports(x):
         return ops.mxfp4_linear(x, blocks, scales, bias)
     out = _result((len(x), len(scales)), x, bias)
-    with torch.cuda.device_of(x):
+    with on_device_of(x):
         if len(x) <= experts.MOST:
             experts.outer(planes(x), None, None, blocks, scales, bias, out)
         else:
@@ -74,7 +78,7 @@ def moe(
     # What no tile writes belongs to no expert.
     out = x.new_full((pairs, x.shape[1]), torch.nan, dtype=torch.float32)
     _result((0,), x, shares, gate_up_bias, down_bias)
-    with torch.cuda.device_of(x):
+    with on_device_of(x):
         if len(x) <= experts.MOST:
             experts.inner(planes(x), chosen, *gate_up, limit, middle)
             experts.outer(middle, chosen, shares, *down, out)
@@ -83,6 +87,11 @@ def moe(
             grouped.inner(x, top, tiles, *gate_up, limit, middle)
             grouped.outer(middle, tiles, shares, *down, out)
     return out.view(len(x), top, -1).sum(1).to(x.dtype)
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Triton launches on the current device, whatever device the tensors are on."""
+    return torch.cuda.device_of(x)  # type: ignore[no-untyped-call]
 
 
 def _result(shape: tuple[int, ...], x: Tensor, *others: Tensor | None) -> Tensor:

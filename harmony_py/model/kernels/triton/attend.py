@@ -1,11 +1,12 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """Attention of a few tokens, each over its own conversation's cache.
 
-A cache's keys and values lie wherever the conversation has them; a table in the device's memory says where. So the
-same launches serve any caches, of any length, and can be recorded.
+A cache's keys and values lie wherever the conversation has them; a table in the device's memory says where.
+So the same launches serve any caches, of any length, and can be recorded.
 
-What a token sees is dealt out to a fixed number of programs; then their parts are put together. How it is dealt
-out depends on the token's position only.
+What a token sees is dealt out to a fixed number of programs; then their parts are put together. How it is
+dealt out depends on the token's position only.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Parts(NamedTuple):
 
 
 def turn_and_write(numbers: Tensor, turns: Turns, where: Where, query: Tensor, kv_heads: int) -> None:
-    """Turns what `dense.project` made: queries into `query` [m, heads, head_dim], keys and values into caches."""
+    """Turns what `dense.project` made. Queries go to `query` [m, heads, head_dim], the rest to the caches."""
     tokens, heads, width = query.shape
     _turn_and_write[(tokens, heads + 2 * kv_heads)](
         numbers,

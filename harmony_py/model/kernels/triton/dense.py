@@ -1,4 +1,5 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """A few tokens times a dense matrix: weights are read once, for all tokens together.
 
 Each token's sums are made apart and in one order, so that it comes out the same beside any others.
@@ -148,9 +149,8 @@ def _sums(
         inside = column < columns
         at = row[:, None].to(tl.int64) * columns + column[None, :]
         tile = tl.load(weight + at, mask=there[:, None] & inside[None, :], other=0).to(tl.float32)
-        more = ()
+        before, sums = sums, ()
         for token in tl.static_range(tokens):
             number = tl.load(x + token * columns + column, mask=inside, other=0).to(tl.float32)
-            more = more + (sums[token] + tile * number[None, :],)
-        sums = more
+            sums += (before[token] + tile * number[None, :],)
     return sums

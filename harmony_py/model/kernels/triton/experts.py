@@ -1,8 +1,9 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """The experts of a few tokens: for each token and expert one pass over the expert's rows, read as they lie.
 
-Pairs that share an expert run beside each other, so that only the first reads its weights from memory. Each pair
-is computed alone: a token comes out the same beside any others.
+Pairs that share an expert run beside each other, so that only the first reads its weights from memory. Each
+pair is computed alone: a token comes out the same beside any others.
 
 An expert that there is not makes its token NaN, and nothing outside of the weights is read: a device cannot
 raise, and waiting for it would cost more than the rest.

@@ -1,8 +1,9 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """The experts of many tokens: sorted by expert, some tokens of one expert at a time on the tensor cores.
 
-Weights are unpacked in registers, to numbers of the tokens' type, which is exact. Nothing waits for the device:
-how many tiles there are is bounded by what is known without it, and tiles too many end at once.
+Weights are unpacked in registers, to numbers of the tokens' type, which is exact. Nothing waits for the
+device: how many tiles there are is bounded by what is known without it, and tiles too many end at once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Tiles(NamedTuple):
 
 
 def tiles(chosen: Tensor, count: int) -> Tiles:
-    """The tiles of the pairs in `chosen` [tokens, top], of `count` experts. Pairs of no expert are in none."""
+    """The tiles of the pairs in `chosen` [tokens, top], of `count` experts. Who has none is in none."""
     pairs = chosen.numel()
     size = next((size for size in SIZES if pairs <= size * count), SIZES[-1])
     ordered, order = chosen.flatten().sort(stable=True)
@@ -183,7 +184,9 @@ def _outer(
 
 
 @inlined
-def _expert(x, token, there, matrix, scales, bias, expert, row, rows, groups: tl.constexpr, step: tl.constexpr):
+def _expert(
+    x, token, there, matrix, scales, bias, expert, row, rows, groups: tl.constexpr, step: tl.constexpr
+):
     """Some rows of an expert times some rows of `x`, plus biases: float32 [tokens, rows]."""
     before = expert * rows
     sums = tl.zeros((token.shape[0], row.shape[0]), tl.float32)

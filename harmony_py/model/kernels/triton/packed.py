@@ -1,8 +1,9 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """How Triton kernels read MXFP4: eight numbers to a word, unpacked in registers by three operations each.
 
-Where tokens are few, what a row is multiplied with lies in `planes`: by each number's place in its word, the first
-of every word, then the second. So a thread needs of it what goes with its words, and nothing changes places.
+Where tokens are few, what a row is multiplied with lies in `planes`: by each number's place in its word, the
+first of every word, then the second. So a thread reads what goes with its words, and nothing changes places.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 inlined = (lambda function: function) if triton.knobs.runtime.interpret else triton.jit
-"""For what kernels call. The interpreter prepares every call of a function of Triton's anew, which takes it far
+"""For what kernels call. The interpreter prepares every call of a function of Triton's anew, which takes far
 longer than the call; a plain function does as well there."""
 
 _RAISED = tl.constexpr(2.0**80)
-"""A number is unpacked 2**126 times too small, as far down as float32 goes. To bring each up would take an operation
-more; instead what it is multiplied with is raised by this before, so that products stay clear of that end."""
+"""A number is unpacked 2**126 times too small, as far down as float32 goes. To bring each up would take one
+more operation; instead what it is multiplied with is raised by this, and products stay clear of that end."""
 
 _RESTORED = tl.constexpr(2.0**46)
 _WHOLE = tl.constexpr(2.0**126)
@@ -38,7 +39,8 @@ def words(blocks: Tensor) -> Tensor:
 
 def planes(x: Tensor) -> Tensor:
     """`x` [m, k] as [m, 8, k / 8], by each number's place in its word, and raised: exact, of `x`'s type."""
-    return (x.view(len(x), -1, 8).transpose(1, 2) * _RAISED.value).contiguous()
+    result: Tensor = x.view(len(x), -1, 8).transpose(1, 2) * _RAISED.value
+    return result.contiguous()
 
 
 @inlined
@@ -58,8 +60,8 @@ def unpacked(tile, shift):
     """Of a tile of words the numbers that come to the top when they are shifted so, 2**126 times too small.
 
     Four bits are a sign, two of exponent and one of mantissa: as float32's topmost and as its lowest of
-    exponent and highest of mantissa they mean the same, but for the exponent's bias. The one subnormal, 0.5, is
-    one there, too. The arithmetic shift carries the sign along.
+    exponent and highest of mantissa they mean the same, but for the exponent's bias. The one subnormal, 0.5,
+    is one there, too. The arithmetic shift carries the sign along.
     """
     return ((tile << shift) >> 6 & _KEPT).to(tl.float32, bitcast=True)
 

@@ -1,4 +1,5 @@
-# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="untyped-decorator"
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+# mypy: disable-error-code="import-untyped, import-not-found"
 """Between the products: what experts said is added up and normalised, and the next experts are chosen."""
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def route(
     chosen: Tensor,
     shares: Tensor,
 ) -> None:
-    """`x` normalised, as planes in `out`, and each token's experts with their shares, as `reference.route`."""
+    """`x` normalised, as planes in `out`, and each token's experts and shares, as `reference.route`."""
     _route[(len(x),)](
         x,
         norm,
