@@ -107,7 +107,7 @@ class Step:
         count = self.prepare(rows)
         with on_device_of(self.x):
             if record and self.x.is_cuda:
-                self._play(count)
+                self.play(count)
             else:
                 self.launch(count)
         return self.logits[:count].clone()
@@ -128,7 +128,8 @@ class Step:
         self._bands = bands
         return len(ids)
 
-    def _play(self, count: int) -> None:
+    def play(self, count: int) -> None:
+        """Runs the model on the first `count` tokens of the inputs, as it was recorded."""
         if count not in self._graphs:
             # Once before it is recorded: kernels are compiled, which a recording does not allow.
             self.launch(count)
@@ -140,7 +141,7 @@ class Step:
         self._graphs[count].replay()
 
     def launch(self, count: int) -> None:
-        """Runs the model on the first `count` tokens of the inputs."""
+        """The same, launched kernel by kernel."""
         said = None
         x = self.x[:count]
         x.copy_(self.weights.embedding[self.inputs[:count]])

@@ -41,7 +41,10 @@ def load(
 
     `dtype` is what it computes in: bfloat16, as the model was made for, or float32, for comparisons. Weights
     stay as they are stored, and on the CPU where they are stored. `max_context` limits what prompt and answer
-    may come to. Raises `CheckpointError` if the files are not right, or if `device` has not the memory for
+    may come to. `kernels` are `ops.kernels`' names; `"triton"`, for GPUs, has never run on a device, only in
+    Triton's interpreter, and `"auto"` takes it there only once it has computed what torch does.
+
+    Raises `CheckpointError` if the files are not right, or if `device` has not the memory for
     the weights and one conversation of `max_context` tokens.
     """
     opened = checkpoint.open(path)
