@@ -34,5 +34,5 @@ def wide_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(dense, "ROWS", 128)
         monkeypatch.setattr(experts, "ROWS", 128)
-        monkeypatch.setattr(experts, "GROUPS", 4)
+        monkeypatch.setattr(experts, "GROUPS", 8)
         monkeypatch.setattr(attend, "SPLITS", (1, 2))

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 SMALL: Final = ModelConfig(
     layers=2,
-    experts=4,
-    experts_per_token=4,
+    experts=3,
+    experts_per_token=3,
     hidden=160,
     intermediate=96,
-    heads=6,
+    heads=4,
     kv_heads=2,
     vocab=96,
     sliding_window=8,
@@ -96,8 +96,8 @@ def _operations(
     attention, experts = weights.layers[0]
     device = weights.embedding.device
     x = torch.randn(tokens, SMALL.hidden, generator=torch.Generator().manual_seed(tokens)).to(device, dtype)
-    chosen = torch.arange(tokens * 4, device=device).view(tokens, 4) % SMALL.experts
-    shares = torch.rand(tokens, 4, generator=torch.Generator().manual_seed(tokens)).to(device)
+    chosen = torch.arange(SMALL.experts, device=device).repeat(tokens, 1)
+    shares = torch.rand(chosen.shape, generator=torch.Generator().manual_seed(tokens)).to(device)
     assert isinstance(experts.gate_up, Mxfp4)
     assert isinstance(experts.down, Mxfp4)
     one = experts.gate_up.blocks[1], experts.gate_up.scales[1], experts.gate_up_bias[1]
