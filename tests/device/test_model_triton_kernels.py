@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import INTERPRETED
 
 from harmony_py.errors import HarmonyError
 from harmony_py.model import ops, reference
@@ -15,7 +14,7 @@ from harmony_py.model.config import ModelConfig
 from harmony_py.model.forward import attention
 from harmony_py.model.kernels import triton as kernels
 from harmony_py.model.kernels.triton import attend, dense, experts, grouped, route
-from harmony_py.model.kernels.triton.packed import planes
+from harmony_py.model.kernels.triton.packed import INTERPRETED, planes
 from harmony_py.model.mxfp4 import pack, unpack
 from harmony_py.model.random_weights import random_field
 from harmony_py.model.rope import turns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import INTERPRETED
 
 from harmony_py.errors import PromptError
 from harmony_py.model import ops
@@ -12,6 +11,7 @@ from harmony_py.model.cache import FIRST_SLOTS, Cache
 from harmony_py.model.cuda import MOST, Step, StepDecoder
 from harmony_py.model.forward import Decoder, Row, decoder
 from harmony_py.model.kernels import check, triton
+from harmony_py.model.kernels.triton.packed import INTERPRETED
 from harmony_py.model.mxfp4 import unpack
 from harmony_py.model.weights import Mxfp4, Weights
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
@@ -98,6 +99,7 @@ layer = weights.layers[0].experts
 x = torch.empty(64, config.hidden, dtype=torch.bfloat16, device="meta")
 chosen = torch.empty(64, 4, dtype=torch.int64, device="meta")
 moe(x, chosen, chosen.float(), *layer.gate_up, layer.gate_up_bias, *layer.down, layer.down_bias, 7.0)
+mxfp4_linear(x[:1], layer.down.blocks[0], layer.down.scales[0])
 
 expected = {
     "attend_attend", "attend_combine", "attend_turn_and_write", "dense_linear", "dense_project",
@@ -171,3 +173,34 @@ def test_the_self_check_leaves_no_choice_of_experts() -> None:
     """Where some are left out, rounding may leave out others, and right kernels would look wrong."""
     assert isinstance(check.SMALL, ModelConfig)
     assert check.SMALL.experts_per_token == check.SMALL.experts
+
+
+class Recorded:
+    """Stands in for a CUDA graph: what is launched while it is open is what it replays."""
+
+    made: ClassVar[list[Recorded]] = []
+
+    def __init__(self) -> None:
+        self.replays = 0
+        self.made.append(self)
+
+    def replay(self) -> None:
+        self.replays += 1
+
+
+@on_linux
+def test_each_number_of_tokens_is_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harmony_py.model.cuda import Step
+
+    Recorded.made.clear()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
+    monkeypatch.setattr(torch.cuda, "graph", contextlib.nullcontext)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    step = Step(check.SMALL, check.small_weights("cpu"), torch.float32)
+    launched: list[int] = []
+    monkeypatch.setattr(step, "launch", launched.append)
+    for count in (1, 2, 1, 1):
+        step.play(count)
+    # Once so that everything is compiled, once to record.
+    assert launched == [1, 1, 2, 2]
+    assert [graph.replays for graph in Recorded.made] == [3, 1]

@@ -8,7 +8,7 @@ first of every word, then the second. So a thread reads what goes with its words
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 import triton
@@ -17,7 +17,10 @@ import triton.language as tl
 if TYPE_CHECKING:
     from torch import Tensor
 
-inlined = (lambda function: function) if triton.knobs.runtime.interpret else triton.jit
+INTERPRETED: Final[bool] = triton.knobs.runtime.interpret
+"""Whether this process has no compiler but Triton's interpreter."""
+
+inlined = (lambda function: function) if INTERPRETED else triton.jit
 """For what kernels call. The interpreter prepares every call of a function of Triton's anew, which takes far
 longer than the call; a plain function does as well there."""
 
