@@ -20,7 +20,9 @@ from harmony_py.model.kernels.triton.packed import inlined, numbers, words
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS: Final = 64
+ROWS: Final = {torch.bfloat16: 64, torch.float32: 16}
+"""Of a tile. Tensor cores take no float32, and registers do not hold as much of it."""
+
 GROUPS: Final = 2
 
 SIZES: Final = (16, 32, 64)
@@ -69,7 +71,7 @@ def inner(
 ) -> None:
     """As `experts.inner`, with `out` in the order of `tiles`."""
     _, rows, groups = scales.shape
-    _inner[(triton.cdiv(rows, ROWS), len(tiles.first))](
+    _inner[(triton.cdiv(rows, ROWS[x.dtype]), len(tiles.first))](
         x,
         *tiles[:4],
         words(blocks),
@@ -81,7 +83,7 @@ def inner(
         groups,
         top=top,
         size=tiles.size,
-        block=ROWS,
+        block=ROWS[x.dtype],
         step=GROUPS,
         enable_fp_fusion=True,
     )
@@ -98,7 +100,7 @@ def outer(
 ) -> None:
     """As `experts.outer`, with `x` in the order of `tiles` and `out` [pairs, rows] in the tokens' own."""
     rows, groups = scales.shape[-2:]
-    _outer[(triton.cdiv(rows, ROWS), len(tiles.first))](
+    _outer[(triton.cdiv(rows, ROWS[x.dtype]), len(tiles.first))](
         x,
         *tiles[:4],
         shares,
@@ -109,7 +111,7 @@ def outer(
         rows,
         groups,
         size=tiles.size,
-        block=ROWS,
+        block=ROWS[x.dtype],
         step=GROUPS,
         enable_fp_fusion=True,
     )
