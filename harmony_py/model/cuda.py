@@ -9,6 +9,8 @@ Never run on a device yet.
 
 from __future__ import annotations
 
+import weakref
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -49,7 +51,7 @@ class StepDecoder(Decoder):
         logits = self.step.run(rows)
         for row in rows:
             row.cache.commit(row.ids)
-        ends = torch.tensor([len(row.ids) for row in rows]).cumsum(0).tolist()
+        ends = accumulate(len(row.ids) for row in rows)
         return [logits[end - row.wanted : end] for row, end in zip(rows, ends, strict=True)]
 
 
@@ -94,7 +96,8 @@ class Step:
         self.middle = empty(pairs, config.intermediate)
         self.said = empty(MOST, config.experts_per_token, hidden, dtype=torch.float32)
         self.logits = empty(MOST, config.vocab, dtype=torch.float32)
-        self._bands: list[list[Band]] = []
+        # What the table says, by weak references: a conversation that has ended must not stay in memory.
+        self._known: list[tuple[weakref.ref[Tensor], int]] = []
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     @torch.no_grad()
@@ -118,14 +121,18 @@ class Step:
         places = [row.cache.length + i for row in rows for i in range(len(row.ids))]
         spare = [0] * (MOST - len(ids))
         known = [*ids, *spare, *places, *spare]
-        bands = [row.cache.reserve(len(row.ids)) for row in rows for _ in row.ids]
-        if not _same(bands, self._bands):
-            for layer in range(self.config.layers):
-                for band in (token[layer] for token in bands):
+        tokens = [row.cache.reserve(len(row.ids)) for row in rows for _ in row.ids]
+        bands = [token[layer] for layer in range(self.config.layers) for token in tokens]
+        lain, self._known = self._known, []
+        if not _lie(bands, lain):
+            lain = [(weakref.ref(band.numbers), band.first) for band in bands]
+            for at in range(0, len(bands), len(tokens)):
+                for band in bands[at : at + len(tokens)]:
                     known += band.numbers.data_ptr(), band.numbers.shape[2], band.first
                 known += spare * _FIELDS
         self.inputs[: len(known)].copy_(torch.tensor(known))
-        self._bands = bands
+        # Only now: if anything stops it before, the table is written anew.
+        self._known = lain
         return len(ids)
 
     def play(self, count: int) -> None:
@@ -182,10 +189,9 @@ class Step:
         return said
 
 
-def _same(bands: Sequence[Sequence[Band]], others: Sequence[Sequence[Band]]) -> bool:
-    """Whether these are the very same."""
-    return len(bands) == len(others) and all(
-        band is other
-        for token, known in zip(bands, others, strict=True)
-        for band, other in zip(token, known, strict=True)
+def _lie(bands: Sequence[Band], known: Sequence[tuple[weakref.ref[Tensor], int]]) -> bool:
+    """Whether these lie where others lay before."""
+    return len(bands) == len(known) and all(
+        before() is band.numbers and first == band.first
+        for band, (before, first) in zip(bands, known, strict=True)
     )

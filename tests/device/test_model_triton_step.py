@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -125,3 +127,41 @@ def test_a_step_reads_only_what_it_has_written(weights: Weights, device: str) ->
     step.logits.fill_(torch.nan)
     assert torch.equal(step.run([Row(cache, [1])]), kept)
     assert torch.equal(expected, kept)
+
+
+def test_a_step_keeps_no_cache_alive(weights: Weights, device: str) -> None:
+    step = Step(check.SMALL, weights, torch.float32)
+    cache = Cache(check.SMALL, dtype=torch.float32, device=device)
+    step.prepare([Row(cache, [1, 2])])
+    numbers = [weakref.ref(band.numbers) for band in cache.reserve(1)]
+    assert all(ref() is not None for ref in numbers)
+    del cache
+    assert all(ref() is None for ref in numbers)
+
+
+def test_the_table_says_where_caches_lie(weights: Weights, device: str) -> None:
+    """It is written anew when one of them moves, is cut, or is another; and not when none does."""
+    step = Step(check.SMALL, weights, torch.float32)
+    caches = [Cache(check.SMALL, dtype=torch.float32, device=device) for _ in range(2)]
+
+    def said(*rows: Row) -> list[list[int]]:
+        count = step.prepare(rows)
+        table = step.inputs[2 * MOST :].view(check.SMALL.layers, MOST, 3)[:, :count]
+        expected = [
+            [[band.numbers.data_ptr(), band.numbers.shape[2], band.first] for band in layer]
+            for layer in zip(*(row.cache.reserve(1) for row in rows for _ in row.ids), strict=True)
+        ]
+        assert table.tolist() == expected
+        return table.flatten(1).tolist()
+
+    first = said(Row(caches[0], [1]), Row(caches[1], [2, 3]))
+    for cache in caches:
+        cache.commit([1])
+    assert said(Row(caches[0], [1]), Row(caches[1], [2, 3])) == first
+    assert said(Row(caches[1], [1]), Row(caches[0], [2, 3])) != first
+    alone = said(Row(caches[0], [1]))
+    caches[0].reserve(100)
+    assert said(Row(caches[0], [1])) != alone
+    step.inputs[2 * MOST] = 7
+    with pytest.raises(AssertionError):
+        said(Row(caches[0], [1]))
