@@ -30,9 +30,10 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 def wide_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter's time goes by the number of programs, whatever their size."""
     if INTERPRETED:
-        from harmony_py.model.kernels.triton import attend, dense, experts
+        from harmony_py.model.kernels.triton import attend, dense, experts, grouped
 
         monkeypatch.setattr(dense, "ROWS", 128)
         monkeypatch.setattr(experts, "ROWS", 128)
         monkeypatch.setattr(experts, "GROUPS", 8)
+        monkeypatch.setitem(grouped.ROWS, torch.float32, 64)
         monkeypatch.setattr(attend, "SPLITS", (1, 2))

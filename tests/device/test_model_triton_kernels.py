@@ -134,7 +134,7 @@ TILES = [torch.float32] if INTERPRETED else list(TOLERANCE)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "dtype"), [*product([1, 2], TOLERANCE), *product([20, 50], TILES)], ids=str
+    ("tokens", "dtype"), [(1, torch.float32), *product([2], TOLERANCE), *product([20, 50], TILES)], ids=str
 )
 def test_the_experts(tokens: int, device: str, dtype: torch.dtype) -> None:
     x, *rest = moe_arguments(tokens, device, dtype)
