@@ -11,6 +11,7 @@ COMMANDS = {
     "shards": "conversations to training shards beside openai-harmony and tokenizers",
     "parse": "tokens to messages beside openai-harmony",
     "decode": "tokens of the model, one by one, beside transformers",
+    "gpu": "the model on a GPU: whether its kernels are right there, then how fast they are",
     "kernels": "the model's multiplications on the processor beside torch and the memory",
     "constrain": "masks: what the vocabulary, a specification and each token cost",
     "vllm_parser": "vLLM's parser and renderer beside ours, in an unpacked vLLM",

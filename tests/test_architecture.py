@@ -53,6 +53,7 @@ HOSTS = {
     "tokenizers",
     "torch",
     "transformers",
+    "triton",
     "vllm",
     "xgrammar",
     "zmq",

@@ -106,6 +106,10 @@ class Cache:
         seen = band.numbers[:, :, start - _past(length, window) : start + count]
         return seen[0], seen[1]
 
+    def reserve(self, count: int) -> list[Band]:
+        """Every layer's band, with room for `count` tokens behind the last, for who writes there himself."""
+        return [self._with_room(layer, count) for layer in range(len(self._windows))]
+
     def commit(self, tokens: Sequence[int]) -> None:
         """Count the tokens whose keys and values every layer was given."""
         length, bands = self._held

@@ -7,6 +7,7 @@ by each one's own cache. So they may be of any lengths, and one may read its pro
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
@@ -50,6 +51,14 @@ class Row(NamedTuple):
     """Of so many of them, the last ones, the logits are wanted."""
 
 
+def decoder(config: ModelConfig, weights: Weights, kernels: Kernels, dtype: torch.dtype) -> Decoder:
+    """What runs a model by these kernels. With Triton's a few tokens have a faster way of their own."""
+    if kernels.name != "triton":
+        return Decoder(config, weights, kernels, dtype)
+    made: Decoder = import_module("harmony_py.model.cuda").decoder(config, weights, kernels, dtype)
+    return made
+
+
 class Decoder(NamedTuple):
     """A model ready to run."""
 
@@ -65,12 +74,7 @@ class Decoder(NamedTuple):
     @torch.no_grad()
     def run(self, rows: Sequence[Row]) -> list[Tensor]:
         """Each row's logits, float32 [wanted, vocab]. Its ids are in its cache then, unless it fails."""
-        for row in rows:
-            if row.cache.length + len(row.ids) > row.cache.max_context:
-                raise PromptError(
-                    f"{len(row.ids)} tokens behind {row.cache.length} exceed a context of "
-                    f"{row.cache.max_context}"
-                )
+        check_room(rows)
         ids = torch.tensor([token for row in rows for token in row.ids], device=self.device)
         places = [row.cache.length + i for row in rows for i in range(len(row.ids))]
         turn = turns(self.config, torch.tensor(places, device=self.device))
@@ -150,6 +154,15 @@ class Decoder(NamedTuple):
         chosen = sum(tensor.nbytes for tensor in matrices) * config.experts_per_token // config.experts
         head = self.weights.unembedding.nbytes + self.weights.norm.nbytes + self.weights.embedding[0].nbytes
         return config.layers * (dense + chosen) + head + config.cache_bytes(length, self.dtype.itemsize)
+
+
+def check_room(rows: Sequence[Row]) -> None:
+    """Raises `PromptError` if a row's tokens exceed its context."""
+    for row in rows:
+        if row.cache.length + len(row.ids) > row.cache.max_context:
+            raise PromptError(
+                f"{len(row.ids)} tokens behind {row.cache.length} exceed a context of {row.cache.max_context}"
+            )
 
 
 def _tensors(matrix: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ import torch
 from harmony_py.errors import CheckpointError, SamplingError
 from harmony_py.model import checkpoint, memory, reference
 from harmony_py.model.cache import Cache
-from harmony_py.model.forward import CHUNK, Decoder
+from harmony_py.model.forward import CHUNK, decoder
 from harmony_py.model.generate import Batch, Generation, Options, checked_prompt, start
 from harmony_py.model.ops import kernels as kernels_of
 from harmony_py.model.sample import Sampling
@@ -42,8 +42,11 @@ def load(
     `dtype` is what it computes in: bfloat16, as the model was made for, or float32, for comparisons. Weights
     stay as they are stored, and on the CPU where they are stored: of the numbers only the scales of MXFP4 are
     read, since one that is NaN would spoil every answer. `max_context` limits what prompt and answer may come
-    to. Raises `CheckpointError` if the files are not right, or if `device` has not the memory for the weights
-    and one conversation of `max_context` tokens.
+    to. `kernels` are `ops.kernels`' names; `"triton"`, for GPUs, has never run on a device, only in Triton's
+    interpreter, and `"auto"` takes it there only once it has computed what torch does.
+
+    Raises `CheckpointError` if the files are not right, or if `device` has not the memory for the weights and
+    one conversation of `max_context` tokens.
     """
     opened = checkpoint.open(path)
     wanted = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
@@ -76,7 +79,7 @@ class Model:
         self.config: Final = config
         self.weights: Final = weights
         self.max_context: Final = config.max_context if max_context is None else max_context
-        self.decoder: Final = Decoder(config, weights, kernels_of(kernels, weights.embedding.device), dtype)
+        self.decoder: Final = decoder(config, weights, kernels_of(kernels, weights.embedding.device), dtype)
 
     @property
     def device(self) -> torch.device:

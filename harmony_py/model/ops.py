@@ -7,6 +7,7 @@ implementation is a module with three functions of these names and signatures.
 from __future__ import annotations
 
 import functools
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -130,6 +131,7 @@ _IMPLEMENTATIONS: Final[dict[str, tuple[str, str | None]]] = {
     "torch": ("ops", None),
     "library": ("library", None),
     "rust": ("kernels.cpu", "cpu"),
+    "triton": ("kernels.triton", "cuda"),
 }
 """The module of each, and the type of device that it is for if not for any."""
 
@@ -139,12 +141,12 @@ def kernels(name: str = "auto", device: str | torch.device = "cpu") -> Kernels:
     """The operations by the name of who implements them.
 
     `"auto"` is the one made for this type of device, `"torch"` the oracle, which runs on any. `"library"`
-    is `"auto"` behind `torch.library`, for `torch.compile`.
+    is `"auto"` behind `torch.library`, for `torch.compile`. Where `"auto"` would be `"triton"`, it is only if
+    that computes what the oracle does on this very device; if not it warns and is `"torch"`.
     """
     kind = torch.device(device).type
     if name == "auto":
-        made_for = {home: name for name, (_, home) in _IMPLEMENTATIONS.items() if home}
-        name = made_for.get(kind, "torch")
+        name = _made_for(device)
     if name not in _IMPLEMENTATIONS:
         known = ", ".join(["auto", *_IMPLEMENTATIONS])
         raise HarmonyError(f"kernels: expected one of {known}, found {name!r}")
@@ -153,3 +155,15 @@ def kernels(name: str = "auto", device: str | torch.device = "cpu") -> Kernels:
         raise HarmonyError(f"kernels {name!r}: expected a device of type {home}, found {kind}")
     module = import_module(f"harmony_py.model.{module_name}")
     return Kernels(name, module.linear, module.mxfp4_linear, module.moe)
+
+
+def _made_for(device: str | torch.device) -> str:
+    homes = {home: name for name, (_, home) in _IMPLEMENTATIONS.items() if home}
+    name = homes.get(torch.device(device).type, "torch")
+    if name != "triton":
+        return name
+    fault = import_module("harmony_py.model.kernels.check").fault(device)
+    if fault is None:
+        return name
+    warnings.warn(f"kernels 'triton' are not used on {device}: {fault}; torch's are", stacklevel=3)
+    return "torch"
