@@ -242,8 +242,8 @@ class Llama:
         min_p: float,
         temp: float,
         repeat_penalty: float,
-        logits_processor: Callable[[Any, Any], Any] | None = None,
-        grammar: Any = None,
+        logits_processor: Sequence[Callable[[Any, Any], Any]] = (),
+        grammar: Grammar | None = None,
     ) -> Iterator[int]:
         """As llama-cpp-python does it, from the processor to the draw; without filters."""
         assert (top_k, top_p, min_p, repeat_penalty) == (0, 1.0, 0.0, 1.0)
@@ -251,11 +251,18 @@ class Llama:
         chance = np.random.default_rng(self._seed)
         while True:
             logits = self.logits(known)
-            if logits_processor is not None:
-                logits = logits_processor(np.array(known, np.intc), logits)
+            for processor in logits_processor:
+                logits = processor(np.array(known, np.intc), logits)
+            if grammar is not None:
+                pieces = np.zeros(len(logits), _PIECES)
+                pieces["id"], pieces["logit"] = np.arange(len(logits)), logits
+                grammar.restrict(pieces)
+                logits = pieces["logit"]
             token = int(logits.argmax())
             if temp > 0:
                 noise = chance.gumbel(size=len(logits))
                 token = int((logits / temp + noise).argmax())
+            if grammar is not None and not self.is_eog(token):
+                grammar.accept(token)
             yield token
             known.append(token)

@@ -39,7 +39,7 @@ SPECS = {
     "json": TurnSpec(final=JsonSchema(WEATHER)),
     "tree": TurnSpec(final=JsonSchema(TREE), reasoning="forbidden", preamble=False),
     "regex": TurnSpec(final=Regex(r"(yes|no)/[0-9]{1,3}\.?")),
-    "built_in": TurnSpec(TOOLS[:1], builtin_tools=("python", "browser")),
+    "built_in": TurnSpec(TOOLS[:1], builtin_tools=("python",)),
 }
 ENDS = (RETURN, CALL, END_OF_TEXT)
 
