@@ -1,8 +1,8 @@
 """The toy model kept to a form: `python examples/structured_output.py [QUESTION ...]`.
 
-Each question is asked freely, with the tool forced, with an answer in JSON, and with one that matches a pattern.
-The toy was taught the first only; with a mask it does them all, and what it writes parses and fits, whether or
-not it makes sense. Needs the extras `model` and `constrain`.
+Each question is asked freely, with the tool forced, with an answer in JSON, and with one that matches a
+pattern. The toy was taught the first only; with a mask it does them all, and what it writes parses and fits,
+whether or not it makes sense. Needs the extras `model` and `constrain`.
 """
 
 from __future__ import annotations

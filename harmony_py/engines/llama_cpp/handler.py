@@ -45,7 +45,7 @@ _PASSED_ON: Final = (
     "logits_processor",
     "grammar",
 )
-_UNKNOWN: Final = {
+_UNKNOWN: Final[dict[str, tuple[Any, ...]]] = {
     "stop": ([], None),
     "logprobs": (None, False),
     "top_logprobs": (None,),
