@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -13,10 +14,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harmony_py.chat import ToolDescription
-from harmony_py.constrain import JsonSchema, Mask, Named, Regex, TurnSpec, bits, to_gbnf
+from harmony_py.constrain import JsonSchema, Mask, Named, Regex, TurnSpec, bits, to_gbnf, to_xgrammar
 from harmony_py.constrain.engine import whole_tokens
+from harmony_py.constrain.turn import MOST_PRELUDES
 from harmony_py.errors import ConstraintError
-from harmony_py.tokenizer.special import CALL, END_OF_TEXT, RETURN, START_OF_TEXT
+from harmony_py.tokenizer.special import CALL, END, END_OF_TEXT, MESSAGE, RETURN, START, START_OF_TEXT
+from tests.differential.test_constrain_xgrammar import Theirs, compiler
 from tests.instances import instances
 from tests.llama_library import Grammar, vocabulary
 from tests.property.test_constrain_completeness import ZOO
@@ -24,6 +27,8 @@ from tests.turns import BYTES, POOL, TREE, WEATHER, check_turn, finish, ids, ste
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import xgrammar
 
 TOOLS = (
     ToolDescription.new("weather", "", WEATHER),
@@ -69,11 +74,11 @@ def accepted(grammar: Grammar, tokens: Sequence[int]) -> int:
 
 
 def tame(mask: Mask, chance: random.Random, steps: int) -> list[int]:
-    """Take up to `steps` random tokens, none of them with `<`, of which GBNF allows less."""
+    """Take up to `steps` random tokens, none of them with `<` or NUL, of which GBNF allows less."""
     taken: list[int] = []
     while not mask.done and len(taken) < steps:
         token = step(mask, chance)
-        if token >= START_OF_TEXT or b"<" not in tokenizer.decode_single_token_bytes(token):
+        if token >= START_OF_TEXT or not {*b"<\0"} & {*tokenizer.decode_single_token_bytes(token)}:
             taken.append(token)
             mask.advance(token)
     return taken
@@ -113,6 +118,43 @@ def test_what_llama_cpp_makes_of_it_satisfies_the_specification(name: str, seed:
             grammar.accept(token)
     walk += finish(mask)
     check_turn(SPECS[name], walk)
+
+
+@pytest.mark.parametrize("name", ["anything", "tools", "must_call", "json", "regex"])
+@settings(max_examples=8)
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(0, 40),
+    spoilt=st.none() | st.integers(0, 60),
+    data=st.data(),
+)
+def test_lark_xgrammar_and_gbnf_agree(
+    name: str, seed: int, steps: int, spoilt: int | None, data: st.DataObject
+) -> None:
+    """On turns, and on turns with a token too many somewhere: how far each of them goes along."""
+    mask = Mask.from_spec(SPECS[name])
+    chance = random.Random(seed)
+    walk = [*tame(mask, chance, steps), *finish(mask)]
+    if spoilt is not None:
+        walk.insert(spoilt % len(walk), data.draw(st.sampled_from([START, END, MESSAGE, *ids(" a1{")])))
+    assume(sum(token == END for token in walk) < MOST_PRELUDES)  # which a structural tag does not count
+    assume(all(bits.has(whole_tokens(), token) for token in walk))
+    ours = Mask.from_spec(SPECS[name]).accepts(walk)
+    assert taken_by_xgrammar(name, walk) == ours
+    assert accepted(begun(compiled(name)), walk) == ours
+
+
+@functools.cache
+def tag(name: str) -> xgrammar.CompiledGrammar:
+    return compiler((END_OF_TEXT,)).compile_structural_tag(to_xgrammar(SPECS[name]))
+
+
+def taken_by_xgrammar(name: str, tokens: Sequence[int]) -> int:
+    theirs = Theirs(tag(name))
+    for count, token in enumerate(tokens):
+        if not theirs.matcher.accept_token(token):
+            return count
+    return len(tokens)
 
 
 MALFORMED = [
@@ -264,3 +306,113 @@ def test_whole_numbers_keep_to_their_bounds(least: int | None, most: int | None,
         tokens = [*(BYTES[byte] for byte in str(number).encode()), RETURN]
         is_within = (least is None or least <= number) and (most is None or number <= most)
         assert (accepted(grammar, tokens) == len(tokens)) is is_within, number
+
+
+# -- patterns ------------------------------------------------------------------------------------------------
+
+PATTERNS = [
+    r"(yes|no)/[0-9]{1,3}\.?",
+    r"[^<]*",
+    r"(?:ab|c)+d{2,}e{0,3}?",
+    r"[A-Za-z_][\w.-]*",
+    r"\d+(,\d{3})*",
+    r"|x|\x41\u00e9[^\sa-z<]",
+    r"[\]\[^-]\(a\|b\)",
+]
+
+
+@functools.cache
+def pattern_grammar(pattern: str) -> Grammar:
+    return vocabulary().grammar(
+        to_gbnf(TurnSpec(final=Regex(pattern), reasoning="forbidden", preamble=False))
+    )
+
+
+def matches(grammar: Grammar, text: str) -> bool:
+    grammar = begun(grammar)
+    for token in ids("<|channel|>final<|message|>"):
+        grammar.accept(token)
+    tokens = [*(BYTES[byte] for byte in text.encode()), RETURN]
+    return accepted(grammar, tokens) == len(tokens)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_patterns_match_what_pythons_do(pattern: str, data: st.DataObject) -> None:
+    characters = st.characters(max_codepoint=0x17F, exclude_characters="\0")
+    near = st.text(st.sampled_from("abcdeéA_-.,0/9 yesno[]^(|)x") | characters, max_size=8)
+    text = data.draw(st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True) | near)
+    assume("\0" not in text)
+    assert matches(pattern_grammar(pattern), text) is bool(re.fullmatch(pattern, text, re.ASCII))
+
+
+@pytest.mark.parametrize("pattern", ["^[A-Z]{2}-[0-9]+$", r"^[^a]*$", r"^.{0,3}\n?$", '^(<b>|"|\\\\)+$'])
+@settings(max_examples=40)
+@given(data=st.data())
+def test_patterns_within_json_do_too(pattern: str, data: st.DataObject) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    text = data.draw(
+        st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
+        | st.text(st.sampled_from('ABa-0<b>"\\\n| é'), max_size=6)
+    )
+    assume(not any(ord(character) < 0x20 and character not in "\n\r\t\b\f" for character in text))
+    grammar = schema_like(json.dumps(schema))
+    assert matches(grammar, limited(text)) is bool(re.fullmatch(pattern, text, re.ASCII))
+
+
+@functools.cache
+def schema_like(schema: str) -> Grammar:
+    return vocabulary().grammar(to_gbnf(TurnSpec(final=JsonSchema(json.loads(schema)))))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("a(?=b)", r"only plain groups"),
+        (r"(a)\1", r"\\1 cannot be said"),
+        (r"\bx", r"\\b cannot be said"),
+        ("[[:alpha:]]", "named sets"),
+        ("a**", "a repetition of a repetition"),
+        ("a{3,1}", "more at least than at most"),
+        ("a{2000}", "repeats nothing more than 1,999 times"),
+        ("x$y", r"'\$' cannot stand here"),
+        ("[z-a]", "no range of characters"),
+        (".*", "could spell a control token"),
+    ],
+)
+def test_patterns_that_cannot_be_said_are_refused(pattern: str, reason: str) -> None:
+    with pytest.raises(ConstraintError, match=rf"^final\.pattern: .*{reason}"):
+        to_gbnf(TurnSpec(final=Regex(pattern)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"properties": {"n": {"type": "number", "maximum": 3}}}, "/properties/n/maximum"),
+        ({"type": "string", "pattern": "a+"}, "/pattern"),
+        ({"type": "string", "format": "date"}, "/format"),
+        ({"type": "array", "uniqueItems": True}, "/uniqueItems"),
+        ({"type": "object", "properties": {"a": {}}, "additionalProperties": True}, "/additionalProperties"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/oneOf"),
+        ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "/anyOf/0/$ref"),
+        ({"$ref": "#/nowhere"}, "/$ref"),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, ""),
+        ({"type": "string", "maxLength": 3000}, ""),
+    ],
+)
+def test_schemas_that_cannot_be_said_are_refused_by_place(schema: dict[str, Any], place: str) -> None:
+    with pytest.raises(ConstraintError) as caught:
+        to_gbnf(TurnSpec(final=JsonSchema(schema)))
+    assert caught.value.where == f"final.schema{place}"
+
+
+def test_names_that_spell_markers_are_escaped() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"<|end|>": {"const": "<|call|>"}},
+        "additionalProperties": False,
+    }
+    grammar = schema_like(json.dumps(schema))
+    assert matches(grammar, '{"\\u003c|end|>": "\\u003c|call|>"}')
+    assert not matches(grammar, '{"<|end|>": "<|call|>"}')
