@@ -399,12 +399,32 @@ def test_patterns_that_cannot_be_said_are_refused(pattern: str, reason: str) -> 
         ({"$ref": "#/nowhere"}, "/$ref"),
         ({"type": "integer", "minimum": 3, "maximum": 2}, ""),
         ({"type": "string", "maxLength": 3000}, ""),
+        ({"type": "string", "enum": [1, None]}, "/enum"),
+        (
+            {"properties": {"o": {"type": "object", "required": ["a"], "additionalProperties": False}}},
+            "/properties/o/required",
+        ),
+        ({"type": "integer", "minimum": 10**40}, "/minimum"),
+        ({"type": "integer", "maximum": 1e300}, "/maximum"),
     ],
 )
 def test_schemas_that_cannot_be_said_are_refused_by_place(schema: dict[str, Any], place: str) -> None:
     with pytest.raises(ConstraintError) as caught:
         to_gbnf(TurnSpec(final=JsonSchema(schema)))
     assert caught.value.where == f"final.schema{place}"
+
+
+def test_a_type_beside_fixed_values_leaves_out_the_others() -> None:
+    grammar = schema_like(json.dumps({"type": ["integer", "string"], "enum": [1, 2.5, 3.0, None, "a", True]}))
+    found = [text for text in ("1", "2.5", "3.0", "null", '"a"', "true") if matches(grammar, text)]
+    assert found == ["1", "3.0", '"a"']
+
+
+def test_a_large_schema_is_written_in_time() -> None:
+    schema = {"type": "object", "properties": {f"p{i}": {"enum": [i]} for i in range(1000)}}
+    grammar = schema_like(json.dumps(schema))
+    assert matches(grammar, '{"p3": 3, "p999": 999}')
+    assert not matches(grammar, '{"p4": 4, "p3": 3}')
 
 
 def test_names_that_spell_markers_are_escaped() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -99,6 +100,14 @@ def test_what_llama_cpp_would_misread_is_not_written(tmp_path: Path) -> None:
     (tmp_path / "there.gguf").touch()
     with pytest.raises(FileExistsError):
         to_gguf(toy(), tmp_path / "there.gguf")
+
+
+def test_answering_needs_no_torch() -> None:
+    script = (
+        "import sys, harmony_py.engines.llama_cpp; print(*sorted({'torch', 'llguidance'} & {*sys.modules}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
 
 
 # -- the engine ----------------------------------------------------------------------------------------------

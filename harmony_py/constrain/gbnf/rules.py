@@ -28,6 +28,7 @@ class Rules:
 
     def __init__(self) -> None:
         self._bodies: dict[str, str] = {}
+        self._parts: dict[tuple[str, str], str] = {}
 
     def define(self, name: str, body: Callable[[], str]) -> str:
         """The name of the rule, which may be asked for while its body is being made."""
@@ -39,12 +40,9 @@ class Rules:
 
     def part(self, kind: str, body: str) -> str:
         """A name for `body`: what is repeated has one, so that it counts as one."""
-        for name, said in self._bodies.items():
-            if said == body and name.startswith(f"{kind}-"):
-                return name
-        return self.define(
-            f"{kind}-{sum(name.startswith(f'{kind}-') for name in self._bodies)}", lambda: body
-        )
+        if (kind, body) not in self._parts:
+            self._parts[kind, body] = self.define(f"{kind}-{len(self._parts)}", lambda: body)
+        return self._parts[kind, body]
 
     def repeated(self, body: str, least: int, most: int | None, where: str) -> str:
         """`body`, from `least` to `most` times."""

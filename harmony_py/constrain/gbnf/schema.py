@@ -44,12 +44,17 @@ _SPACE: Final = 64
 """Characters of whitespace in a row; there is an end to it for the same reason as in our own masks."""
 
 
+_LARGEST: Final = 10**30
+"""Bounds are written digit by digit."""
+
+
 class Schema:
     """A schema that is being written into `rules`."""
 
     def __init__(self, schema: str, where: str, rules: Rules, number: int) -> None:
         self._root: dict[str, Any] = json.loads(schema)
         self._where, self._rules, self._number = where, rules, number
+        self._references: list[str] = []
         self._opened: list[str] = []
         """References that are being followed, and of whose values no character has come yet."""
 
@@ -107,11 +112,13 @@ class Schema:
     # -- choices -------------------------------------------------------------------------------------------
 
     def _const(self, schema: dict[str, Any], place: str) -> str:
-        return self._fixed(schema["const"])
+        return self._enum({**schema, "enum": [schema["const"]]}, place)
 
     def _enum(self, schema: dict[str, Any], place: str) -> str:
-        values = schema["enum"]
-        if not isinstance(values, list) or not values:
+        kinds = schema.get("type", list(_WORDS))
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        values = [value for value in schema["enum"] if any(_is_a(value, kind) for kind in kinds)]
+        if not values:
             raise self._error("nothing fits it", place)
         return one_of(map(self._fixed, values))
 
@@ -162,15 +169,14 @@ class Schema:
             raise self._error(f"expected {schema['type']!r}, as it stands beside it", place)
         if reference in self._opened:
             raise self._error("begins with itself", place)
-        name = f"schema-{self._number}-{self._key(reference)}"
+        if reference not in self._references:
+            self._references.append(reference)
+        name = f"schema-{self._number}-{self._references.index(reference)}"
         self._opened.append(reference)
         try:
             return self._rules.define(name, lambda: self._value(target, reference.removeprefix("#")))
         finally:
             self._opened.pop()
-
-    def _key(self, reference: str) -> str:
-        return reference.encode().hex() or "root"
 
     def _inside(self, write: Any, schema: dict[str, Any], place: str) -> str:
         """Behind a bracket every reference may come again."""
@@ -208,6 +214,8 @@ class Schema:
         if other is not False and "additionalProperties" in schema:
             raise self._error("other names beside these cannot be said", f"{place}/additionalProperties")
         required = schema.get("required", [])
+        if schema.get("additionalProperties") is False and not named.keys() >= set(required):
+            raise self._error("asks for names that it forbids", f"{place}/required")
         properties = {**named, **{name: True for name in required if name not in named}}
         members = [
             (
@@ -310,6 +318,8 @@ class Schema:
         for word in _WORDS["integer"] & schema.keys():
             if not isinstance(schema[word], (int, float)) or isinstance(schema[word], bool):
                 raise self._error(f"expected a number, found {schema[word]!r}", f"{place}/{word}")
+            if abs(schema[word]) > _LARGEST:
+                raise self._error(f"no bounds beyond {_LARGEST:.0e} can be said", f"{place}/{word}")
         low = [math.ceil(schema["minimum"])] if "minimum" in schema else []
         low += [math.floor(schema["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in schema else []
         high = [math.floor(schema["maximum"])] if "maximum" in schema else []
@@ -320,6 +330,17 @@ class Schema:
         if found is None:
             raise self._error("nothing fits it", place)
         return self._rules.part("number", found)
+
+
+def _is_a(value: Any, kind: str) -> bool:
+    """Whether a value is of a type of JSON Schema's."""
+    match kind:
+        case "integer":
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
+        case "number":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+    return isinstance(value, kinds.get(kind, ()))
 
 
 def _are_apart(choices: list[Any]) -> bool:

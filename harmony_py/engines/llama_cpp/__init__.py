@@ -7,9 +7,16 @@ Over HTTP, llama-server is `harmony_py.engines.http`'s business; its grammars ar
 `harmony_py.constrain.to_gbnf`'s.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from harmony_py.engines.llama_cpp.engine import LlamaCppEngine
-from harmony_py.engines.llama_cpp.gguf import to_gguf, vocabulary_to_gguf
 from harmony_py.engines.llama_cpp.handler import HarmonyChatHandler, register, unregister
+
+if TYPE_CHECKING:
+    from harmony_py.engines.llama_cpp.gguf import to_gguf, vocabulary_to_gguf
 
 __all__ = [
     "HarmonyChatHandler",
@@ -19,3 +26,10 @@ __all__ = [
     "unregister",
     "vocabulary_to_gguf",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Writing files needs torch; answering does not."""
+    if name not in ("to_gguf", "vocabulary_to_gguf"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("harmony_py.engines.llama_cpp.gguf"), name)
