@@ -67,8 +67,12 @@ class _Writer:
         """A schema that several tools share is written once."""
         if schema not in self._schemas:
             number = len(self._schemas)
-            written = Schema(schema, self._where(shape), self.rules, number)
-            self._schemas[schema] = self.rules.define(f"json-{number}", written.written)
+            where = self._where(shape)
+            written = Schema(schema, where, self.rules, number)
+            try:
+                self._schemas[schema] = self.rules.define(f"json-{number}", written.written)
+            except RecursionError:
+                raise ConstraintError("schemas within schemas, or references, go too deep", where) from None
         return self._schemas[schema]
 
     def _where(self, body: Shape) -> str:

@@ -228,18 +228,17 @@ class Schema:
         return self._enclosed("{", self._members(members), "}")
 
     def _members(self, members: list[tuple[str, bool]]) -> str:
-        """In this order; those that are not required may be missing. From the end: what may still come where
-        nothing has, and where something has."""
-        first = later = NOTHING
+        """In this order; those that are not required may be missing. Made from the end, such that commas are
+        outside of what can be chosen: llama.cpp follows every choice at once."""
+        rest, after, is_needed = "", NOTHING, False
         for member, is_required in reversed(members):
-            here = self._rules.part("member", member)
-            first_ways, later_ways = [f"{here} {later}"], [f"{self._comma} {here} {later}"]
-            if not is_required:
-                first_ways.append(first)
-                later_ways.append(later)
-            first = self._rules.part("members", " | ".join(first_ways))
-            later = self._rules.part("members", " | ".join(later_ways))
-        return first
+            here = f"{self._rules.part('member', member)} {after}"
+            rest = self._rules.part("members", f"{here} | {rest}" if rest and not is_required else here)
+            is_needed = is_needed or is_required
+            after = self._rules.part("more", f"{self._comma} {rest}{'' if is_needed else f' | {NOTHING}'}")
+        if not rest:
+            return NOTHING
+        return rest if is_needed else f"{rest}?"
 
     def _map(self, schema: dict[str, Any], other: Any, place: str) -> str:
         if schema.get("required"):
