@@ -75,6 +75,7 @@ SAMPLINGS = {
     "sampled": Sampling(temperature=1, max_tokens=LIMIT, seed=3),
     "filtered": Sampling(temperature=0.7, top_p=0.9, top_k=500, max_tokens=LIMIT, seed=4),
 }
+RUNS = [*((name, kind) for name in SPECS for kind in ("greedy", "sampled")), ("json", "filtered")]
 QUESTIONS = ["Hi", "The weather in Łódź, in three days?"]
 
 
@@ -126,8 +127,7 @@ def drawn(engine: Engine, prompt: list[int], sampling: Any, spec: TurnSpec | Non
 # -- the bundled loop ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SPECS)
-@pytest.mark.parametrize("kind", SAMPLINGS)
+@pytest.mark.parametrize(("name", "kind"), RUNS)
 def test_the_bundled_loop_keeps_to_it(model: Model, name: str, kind: str) -> None:
     """One engine for all questions, so that each prompt's beginning is reused; guessing changes nothing."""
     spec, sampling = SPECS[name], SAMPLINGS[kind]
