@@ -179,11 +179,6 @@ class Llama:
         assert context
         return context
 
-    def close(self) -> None:
-        if self._context:
-            _library().llama_free(self._context)
-        _library().llama_model_free(self._model)
-
     def n_vocab(self) -> int:
         return int(_library().llama_vocab_n_tokens(self._vocab))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from harmony_py.chat import ToolDescription
@@ -416,6 +416,81 @@ def test_schemas_that_cannot_be_said_are_refused_by_place(schema: dict[str, Any]
     with pytest.raises(ConstraintError) as caught:
         to_gbnf(TurnSpec(final=JsonSchema(schema)))
     assert caught.value.where == f"final.schema{place}"
+
+
+WORDS = [
+    *(
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+    ),
+    *("enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "pattern", "minLength", "maxLength"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "description", "format"),
+]
+VALUES = [
+    "object",
+    "array",
+    "string",
+    "integer",
+    "number",
+    "null",
+    "#",
+    "#/$defs/a",
+    "^[a-c]*$",
+    "a",
+    "<|end|>",
+]
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 40) | st.floats(-9, 9) | st.sampled_from(VALUES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*WORDS, "a", "b"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+ASCII = BYTES[0x20:0x7F]
+ENDING = [BYTES[byte] for byte in b'"}],:0']
+
+
+def spelled_by(grammar: Grammar, chance: random.Random) -> str | None:
+    """Some text of the grammar's; None where it came to no end."""
+    grammar = begun(grammar)
+    for token in ids("<|channel|>final<|message|>"):
+        grammar.accept(token)
+    text = ""
+    for _ in range(100):
+        allowed = grammar.allowed([*ASCII, RETURN])
+        assert allowed, text
+        if RETURN in allowed:
+            return text
+        ending = [token for token in ENDING if token in allowed]
+        token = chance.choice(ending if ending and chance.random() < 0.7 else allowed)
+        grammar.accept(token)
+        text += tokenizer.decode([token])
+    return None
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(schema=st.dictionaries(st.sampled_from(WORDS), odd, max_size=4), seed=st.integers(0, 2**32))
+def test_whatever_a_schema_says_it_is_written_or_refused(schema: dict[str, Any], seed: int) -> None:
+    """And what fits the grammar fits the schema."""
+    try:
+        grammar = vocabulary().grammar(to_gbnf(TurnSpec(final=JsonSchema(schema))))
+    except ConstraintError:
+        return
+    text = spelled_by(grammar, random.Random(seed))
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError:
+        return  # for such a one nobody can say
+    if text is not None:
+        jsonschema.validate(json.loads(text), schema, jsonschema.Draft202012Validator)
 
 
 def test_a_type_beside_fixed_values_leaves_out_the_others() -> None:

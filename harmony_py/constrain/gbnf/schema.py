@@ -40,6 +40,17 @@ _WORDS: Final[dict[str, frozenset[str]]] = {
 }
 """What can be said of each kind of value."""
 
+_FORMS: Final[dict[str, tuple[type, ...]]] = {
+    "$ref": (str,),
+    "enum": (list,),
+    "pattern": (str,),
+    "prefixItems": (list,),
+    "properties": (dict,),
+    "required": (list,),
+    "type": (str, list),
+}
+"""What stands behind a word. Schemas come from strangers."""
+
 _SPACE: Final = 64
 """Characters of whitespace in a row; there is an end to it for the same reason as in our own masks."""
 
@@ -68,6 +79,7 @@ class Schema:
             schema = {}
         if not isinstance(schema, dict):
             raise self._error("nothing fits it", place)
+        self._check_forms(schema, place)
         words = {word for word in schema if word not in _SILENT}
         for word, write in (("const", self._const), ("enum", self._enum), ("$ref", self._reference)):
             if word in words:
@@ -83,6 +95,13 @@ class Schema:
             return self._rules.define("value", lambda: one_of(self._kind({}, each, place) for each in kinds))
         self._only(words, {"type"}.union(*(_WORDS.get(kind, ()) for kind in kinds)), place)
         return one_of(self._kind(schema, kind, place) for kind in kinds)
+
+    def _check_forms(self, schema: dict[str, Any], place: str) -> None:
+        for word, forms in _FORMS.items():
+            value = schema.get(word, forms[0]())
+            names = value if isinstance(value, list) and word in ("required", "type") else []
+            if not isinstance(value, forms) or not all(isinstance(name, str) for name in names):
+                raise self._error(f"makes no sense: {str(value)[:60]!r}", f"{place}/{word}")
 
     def _kind(self, schema: dict[str, Any], kind: str, place: str) -> str:
         match kind:
@@ -286,11 +305,11 @@ class Schema:
     # -- the other kinds -----------------------------------------------------------------------------------
 
     def _bounds(self, schema: dict[str, Any], what: str, place: str) -> tuple[int, int | None]:
-        least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}")
-        for name, value in ((f"min{what}", least), (f"max{what}", most)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise self._error(f"expected a count, found {value!r}", f"{place}/{name}")
-        return least, most
+        for word in (f"min{what}", f"max{what}"):
+            value = schema.get(word, 0)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise self._error(f"expected a count, found {value!r}", f"{place}/{word}")
+        return schema.get(f"min{what}", 0), schema.get(f"max{what}")
 
     def _string(self, schema: dict[str, Any], place: str) -> str:
         least, most = self._bounds(schema, "Length", place)
