@@ -454,6 +454,63 @@ odd = st.recursive(
 )
 
 
+scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "a", "e<", '"', "<|end|>"])
+few = st.integers(0, 3)
+
+
+def of(kind: str, **words: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"type": st.just(kind)}, optional=words)
+
+
+def some(inner: st.SearchStrategy[Any], *, unique: bool = False) -> st.SearchStrategy[list[Any]]:
+    return st.lists(inner, min_size=1, max_size=3, unique=unique)
+
+
+sound = st.recursive(
+    st.one_of(
+        of("string", minLength=few, maxLength=few),
+        of("string", pattern=st.sampled_from(["^[a-c]{1,3}$", r"^(x|\\d+)?\"$"])),
+        of("integer", minimum=st.integers(-20, 5), maximum=st.integers(-5, 120)),
+        of("integer", exclusiveMinimum=st.integers(-5, 5), exclusiveMaximum=st.floats(0, 99)),
+        of("number", minimum=st.just(0)),
+        st.fixed_dictionaries(
+            {"enum": st.lists(scalars | st.lists(scalars, max_size=2), min_size=1, max_size=3)}
+        ),
+        st.fixed_dictionaries({"type": some(st.sampled_from(["null", "boolean", "integer"]), unique=True)}),
+    ),
+    lambda inner: st.one_of(
+        of(
+            "object",
+            properties=st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            required=st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            additionalProperties=st.just(False),
+        ),
+        of("object", additionalProperties=inner),
+        of(
+            "array",
+            items=inner | st.just(False),
+            minItems=few,
+            maxItems=few,
+            prefixItems=some(inner),
+        ),
+        st.fixed_dictionaries({"anyOf": some(inner)}),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(schema=sound, seed=st.integers(0, 2**32))
+def test_what_fits_the_grammar_fits_the_schema(schema: dict[str, Any], seed: int) -> None:
+    try:
+        grammar = vocabulary().grammar(to_gbnf(TurnSpec(final=JsonSchema(schema))))
+    except ConstraintError:
+        assume(False)
+    text = spelled_by(grammar, random.Random(seed))
+    assume(text is not None)
+    jsonschema.validate(json.loads(str(text)), schema, jsonschema.Draft202012Validator)
+
+
 ASCII = BYTES[0x20:0x7F]
 ENDING = [BYTES[byte] for byte in b'"}],:0']
 
