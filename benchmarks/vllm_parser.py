@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> int:
     show_probes(host)
     agree = compare_turns(host, options.turns)
     agree &= compare_prompts(host, options.turns)
+    agree &= compare_ids(options.turns)
     measure(host)
     return 0 if agree else 1
 
@@ -197,6 +198,23 @@ def compare_prompts(host: Host, count: int) -> bool:
     print(f"prompts: {count}, {different} of them different but for headers of tools' results")
     print(f"a prompt takes {costs}\n")
     return different == 0
+
+
+def compare_ids(count: int) -> bool:
+    """Whether vLLM's registry makes a tokenizer of our mode, with all that vLLM asks of one, and its ids."""
+    draw = random.Random(3)
+    expected = importlib.import_module("vllm.tokenizers.protocol").TokenizerLike
+    registry = importlib.import_module("vllm.tokenizers.registry").TokenizerRegistry
+    made = with_ours(lambda: registry.load_tokenizer(ours.MODE, "gpt-oss", truncation_side="left"))
+    lacking = [name for name in vars(expected) if not name.startswith("_") and not hasattr(made, name)]
+    different = 0
+    for _ in range(count):
+        ids = random_turn(draw)
+        written = load_harmony_encoding().decode(ids)
+        different += made.encode(written, add_special_tokens=False) != ids or made.decode(ids) != written
+    print(f"texts through --tokenizer-mode {ours.MODE}: {count}, {different} of them different")
+    print(f"of what vLLM asks of a tokenizer it lacks: {', '.join(lacking) or 'nothing'}\n")
+    return not different and not lacking
 
 
 def preamble(host: Host, draw: random.Random) -> list[Any]:

@@ -6,8 +6,9 @@ counters between calls, messages of another package. `benchmarks/vllm_parser.py`
 
 from __future__ import annotations
 
+import copy
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai_harmony
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 UTILITIES = "vllm.entrypoints.openai.parser.harmony_utils"
 PARSER = "vllm.parser.harmony"
 RENDERER = "vllm.renderers.online_renderer"
+TOKENIZERS = "vllm.tokenizers.registry"
+RENDERERS = "vllm.renderers.registry"
+HF = "vllm.tokenizers.hf"
+MODES = {"hf": ("vllm.renderers.hf", "HfRenderer")}
 
 
 class Segment(NamedTuple):
@@ -78,6 +83,11 @@ def auto_drop_analysis_messages(messages: list[Any]) -> list[Any]:
     return [m for i, m in enumerate(messages) if i >= last or m.channel != "analysis"]
 
 
+def get_cached_tokenizer(tokenizer: Any) -> Any:
+    """A copy, which keeps what it has been asked for."""
+    return copy.copy(tokenizer)
+
+
 def install(monkeypatch: pytest.MonkeyPatch, version: str) -> dict[str, ModuleType]:
     """The modules, imported as far as `sys.modules` knows, until the test is over."""
     functions = [get_streamable_parser_for_assistant, render_for_completion]
@@ -96,6 +106,9 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str) -> dict[str, ModuleTy
             "get_streamable_parser_for_assistant": get_streamable_parser_for_assistant,
         },
         RENDERER: {"render_for_completion": render_for_completion},
+        TOKENIZERS: {"TokenizerRegistry": SimpleNamespace(tokenizers={"hf": (HF, "CachedHfTokenizer")})},
+        RENDERERS: {"RENDERER_REGISTRY": SimpleNamespace(renderers=dict(MODES))},
+        HF: {"get_cached_tokenizer": get_cached_tokenizer},
     }
     packages = {".".join(name.split(".")[:end]) for name in contents for end in range(1, name.count(".") + 1)}
     modules = {name: ModuleType(name) for name in {*contents, *packages}}

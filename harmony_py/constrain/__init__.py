@@ -1,6 +1,7 @@
 """What may come next: masks and grammars that keep a turn to a specification."""
 
 from harmony_py.constrain.controls import ControlMask
+from harmony_py.constrain.gbnf import to_gbnf
 from harmony_py.constrain.lark import to_lark
 from harmony_py.constrain.mask import Mask
 from harmony_py.constrain.position import Position
@@ -16,6 +17,7 @@ __all__ = [
     "Regex",
     "Text",
     "TurnSpec",
+    "to_gbnf",
     "to_lark",
     "to_xgrammar",
 ]

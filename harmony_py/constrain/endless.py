@@ -8,8 +8,8 @@ one that ends.
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import unquote
 
+from harmony_py.constrain.references import follow, path_of
 from harmony_py.constrain.walk import DATA, NAMES, subschemas
 from harmony_py.errors import ConstraintError
 
@@ -111,31 +111,12 @@ class _Endings:
 
     def _reference(self, reference: str, depth: int) -> bool:
         if reference not in self._round:
-            path = _path(reference)
-            target = None if path is None else _follow(self._root, path)
+            path = path_of(reference)
+            target = None if path is None else follow(self._root, path)
             # Met again on the way, it is what the last round made of it.
             self._round[reference] = target is None or self.known.get(reference, False)
             self._round[reference] = target is None or self.ends(target, depth)
         return self._round[reference]
-
-
-def _path(reference: str) -> list[str] | None:
-    """The words of a pointer within the schema; None where it is no such pointer."""
-    if reference != "#" and not reference.startswith("#/"):
-        return None
-    return [word.replace("~1", "/").replace("~0", "~") for word in unquote(reference[1:]).split("/")[1:]]
-
-
-def _follow(value: Any, path: list[str]) -> Any:
-    """What a pointer points to; None where it points nowhere."""
-    for word in path:
-        if isinstance(value, list) and word.isdecimal() and int(word) < len(value):
-            value = value[int(word)]
-        elif isinstance(value, dict) and word in value:
-            value = value[word]
-        else:
-            return None
-    return value
 
 
 def _list(value: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from harmony_py.chat import Author, Message, Role
+from harmony_py.constrain import Mask
 from harmony_py.engines.tools import INTERRUPTED, Tools
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
@@ -23,7 +24,9 @@ from harmony_py.format.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
-    from harmony_py.engines import Engine, Mask
+    from harmony_py.constrain import TurnSpec
+    from harmony_py.engines import Engine
+    from harmony_py.engines import Mask as AnyMask
     from harmony_py.format.encoding import HarmonyEncoding
     from harmony_py.format.events import Span
 
@@ -69,7 +72,11 @@ class Chat:
 
     The `messages` that it begins with declare the tools; `tools` are what runs when they are called, by their
     full names or, in the namespace `functions`, by the last part. `rounds` is how often the engine may be
-    asked within one turn. A new `mask` is made for each completion, from its prompt.
+    asked within one turn.
+
+    With a `spec` the assistant keeps to it; where that asks for a call, the first completion of each turn has
+    to be one, and when it is answered the assistant is free to. `mask` makes another mask for each
+    completion, from its prompt.
     """
 
     def __init__(
@@ -79,14 +86,18 @@ class Chat:
         tools: Mapping[str, Callable[..., object]] | None = None,
         *,
         sampling: Any = None,
-        mask: Callable[[list[int]], Mask | None] | None = None,
+        spec: TurnSpec | None = None,
+        mask: Callable[[list[int]], AnyMask | None] | None = None,
         rounds: int = 8,
         config: RenderConfig | None = None,
         encoding: HarmonyEncoding | None = None,
     ) -> None:
         if rounds < 1:
             raise ValueError(f"rounds: expected 1 or more, found {rounds}")
-        self._engine, self._sampling, self._mask, self._rounds = engine, sampling, mask, rounds
+        if spec is not None and mask is not None:
+            raise ValueError("spec, mask: expected one of them, found both")
+        self._engine, self._sampling, self._rounds = engine, sampling, rounds
+        self._spec, self._mask = spec, mask
         self._encoding = encoding or load_harmony_encoding()
         self._tools = Tools(tools or {})
         opening = list(messages)
@@ -100,8 +111,8 @@ class Chat:
         """The conversation so far."""
         return self._session.messages
 
-    def send(self, message: str | Message) -> Iterator[ChatEvent]:
-        """Say something, and watch the assistant until its turn is over.
+    def send(self, message: str | Message, *, spec: TurnSpec | None = None) -> Iterator[ChatEvent]:
+        """Say something, and watch the assistant until its turn is over. `spec` is for this turn alone.
 
         The message is taken at once, the rest happens as the events are read. Who stops reading early ends
         the turn there; the conversation holds what was said until then, and may go on.
@@ -110,18 +121,20 @@ class Chat:
             message = Message.from_role_and_content(Role.USER, message)
         self._encoding.render(message, config=self._config)  # refused before it is part of the conversation
         self._session.append(message)
-        return self._turn()
+        return self._turn(spec or self._spec)
 
-    def _turn(self) -> Iterator[ChatEvent]:
+    def _turn(self, spec: TurnSpec | None) -> Iterator[ChatEvent]:
         for round_ in range(1, self._rounds + 1):
             before = len(self.messages)
-            completed = yield from self._complete()
+            completed = yield from self._complete(spec)
             calls = [i for i in range(before, len(self.messages)) if self._runs(i, completed.finish)]
             yield completed._replace(finish="rounds") if calls and round_ == self._rounds else completed
             for index in calls:
                 yield from self._answer(index, self.messages[index])
             if not calls:
                 return
+            if spec is not None and spec.answer is None:
+                spec = replace(spec, tool_choice="auto")  # it was asked for a call, and has called
 
     def _runs(self, index: int, finish: str) -> bool:
         """Whether a message calls a tool, and was not cut short."""
@@ -129,22 +142,30 @@ class Chat:
         is_whole = finish == "stop" or (message.source is not None and message.source.complete)
         return message.is_tool_call and is_whole
 
-    def _complete(self) -> Generator[ChatEvent, None, Completed]:
+    def _complete(self, spec: TurnSpec | None) -> Generator[ChatEvent, None, Completed]:
         """Ask the engine once. What it draws is part of the conversation, even if nobody reads on."""
         prompt = self._session.prompt()
         sampled: list[int] = []
         try:
-            finish = yield from self._stream(prompt.tokens, sampled)
+            finish = yield from self._stream(prompt.tokens, self._mask_for(prompt.tokens, spec), sampled)
         finally:
             self._session.extend_sampled(sampled, tools=self._tools.names)
         return Completed(finish, len(prompt.tokens), prompt.reusable, len(sampled))
 
-    def _stream(self, ids: list[int], sampled: list[int]) -> Generator[ChatEvent, None, str]:
+    def _mask_for(self, ids: list[int], spec: TurnSpec | None) -> AnyMask | None:
+        """What may come behind `ids`."""
+        if spec is not None:
+            return Mask.from_spec(spec, ids)
+        return self._mask(ids) if self._mask else None
+
+    def _stream(
+        self, ids: list[int], mask: AnyMask | None, sampled: list[int]
+    ) -> Generator[ChatEvent, None, str]:
         """What the engine draws behind `ids`, parsed as it comes; the tokens go into `sampled`."""
         parser = self._encoding.parser(Role.ASSISTANT, policy="recover", tools=self._tools.names)
         first = len(self.messages)
         finish = "stop"
-        steps = self._engine.generate(ids, self._sampling, mask=self._mask(ids) if self._mask else None)
+        steps = self._engine.generate(ids, self._sampling, mask=mask)
         try:
             for step in steps:
                 sampled.append(step.token)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import openai_harmony
@@ -18,10 +19,13 @@ from harmony_py.errors import EngineError
 from harmony_py.format.parse import parse
 from harmony_py.testing.strategies import any_stream, chunks, well_formed
 from harmony_py.testing.tokens import ids
+from harmony_py.tokenizer import Tokenizer
+from harmony_py.tokenizer.special import N_VOCAB
 from tests import fake_vllm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 REPLACED = [
     (fake_vllm.UTILITIES, "get_streamable_parser_for_assistant"),
@@ -52,6 +56,12 @@ def state(modules: dict[str, ModuleType]) -> list[object]:
     parser = modules[fake_vllm.PARSER].HarmonyParser
     functions = [getattr(modules[module], name) for module, name in REPLACED]
     return [*functions, *(getattr(parser, name) for name in METHODS)]
+
+
+def modes(modules: dict[str, ModuleType]) -> list[dict[str, tuple[str, str]]]:
+    """The tokenizer modes, and the renderers for them."""
+    tokenizers = modules[fake_vllm.TOKENIZERS].TokenizerRegistry.tokenizers
+    return [dict(tokenizers), dict(modules[fake_vllm.RENDERERS].RENDERER_REGISTRY.renderers)]
 
 
 # -- on and off ----------------------------------------------------------------------------------------------
@@ -93,6 +103,29 @@ def test_it_can_be_undone(vllm: dict[str, ModuleType], caplog: pytest.LogCapture
         del sys.modules["vllm.late"]
     assert state(vllm) == before
     ours.unpatch()
+    assert state(vllm) == before
+
+
+def test_the_tokenizer_mode_comes_and_goes_with_it(vllm: dict[str, ModuleType]) -> None:
+    before = modes(vllm)
+    ours.patch()
+    tokenizers, renderers = modes(vllm)
+    assert tokenizers == {**before[0], "harmony_py": ("harmony_py.engines.vllm", "HarmonyTokenizer")}
+    assert renderers == {**before[1], "harmony_py": before[1]["hf"]}
+    module, name = tokenizers["harmony_py"]
+    assert getattr(sys.modules[module], name).from_pretrained
+    ours.unpatch()
+    assert modes(vllm) == before
+
+
+@pytest.mark.parametrize("module", [fake_vllm.TOKENIZERS, fake_vllm.RENDERERS])
+def test_a_vllm_with_other_registries_is_left_alone(vllm: dict[str, ModuleType], module: str) -> None:
+    before = state(vllm)
+    for registry in vars(vllm[module]).values():
+        if isinstance(registry, SimpleNamespace):
+            vars(registry).update(dict.fromkeys(vars(registry), ()))
+    with pytest.raises(EngineError, match=r"cannot be patched: .* is no dict"):
+        ours.patch()
     assert state(vllm) == before
 
 
@@ -256,3 +289,30 @@ def test_what_cannot_be_rendered_is_the_clients_mistake(
     with pytest.raises(fake_vllm.VLLMValidationError, match="'system' would be read as a role") as caught:
         vllm[fake_vllm.UTILITIES].render_for_completion([forged])
     assert caught.value.parameter == "messages"
+
+
+# -- the tokenizer -------------------------------------------------------------------------------------------
+
+
+def test_its_ids_are_ours_and_it_needs_no_files(vllm: dict[str, ModuleType], tmp_path: Path) -> None:
+    made = ours.HarmonyTokenizer.from_pretrained(
+        "openai/gpt-oss-20b", trust_remote_code=False, revision=None, truncation_side="left"
+    )
+    core = Tokenizer.o200k_harmony()
+    for text in ("Łódź, 東京 and 🚀\n\n  x", "<|start|>user<|message|>Hi<|end|>", "I'll don't"):
+        assert made.encode(text, add_special_tokens=False) == core.encode(text, allowed_special="all")
+    assert (made.truncation_side, made.name_or_path) == ("left", "openai/gpt-oss-20b")
+    assert len(made) == N_VOCAB
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt_oss", "vocab_size": N_VOCAB}))
+    assert ours.HarmonyTokenizer.from_pretrained(tmp_path).name_or_path == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config", ['{"model_type": "llama"}', '{"model_type": "gpt_oss", "vocab_size": 5}', "[", "[]"]
+)
+def test_another_model_is_refused(vllm: dict[str, ModuleType], tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(
+        EngineError, match=r"vllm: .*config\.json: (expected 'gpt_oss' with 201088 tokens|no JSON)"
+    ):
+        ours.HarmonyTokenizer.from_pretrained(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import DeveloperContent, Message, Role, SystemContent, ToolDescription
+from harmony_py.constrain import Mask, Regex, TurnSpec
 from harmony_py.engines.chat import Chat, Completed, ToolAnswered, ToolCalled
 from harmony_py.errors import RenderError
 from harmony_py.format.config import RenderConfig
@@ -297,3 +298,17 @@ def test_tools_are_plain_callables() -> None:
     for tool in (later, "weather"):
         with pytest.raises(TypeError, match=r"tools\['weather'\]: expected a plain callable"):
             chat_with(ScriptedEngine(), tool)  # type: ignore[arg-type]
+
+
+def test_a_specification_that_asks_for_a_call_asks_once() -> None:
+    answer = "<|channel|>final<|message|>Done.<|return|>"
+    engine = ScriptedEngine(CALL, answer, answer)
+    spec = TurnSpec([ToolDescription.new("weather", "", {})], tool_choice="required")
+    chat = chat_with(engine, lambda city: "rain", spec=spec)
+    list(chat.send("?"))
+    list(chat.send("And?", spec=TurnSpec(final=Regex("Done[.]|Later[.]"))))
+    tokens = ENCODING.encode(answer, allowed_special="all")
+    free = ENCODING.encode("<|channel|>final<|message|>No", allowed_special="all")
+    masks = [mask for mask in engine.masks if isinstance(mask, Mask)]
+    assert [mask.accepts(tokens) == len(tokens) for mask in masks] == [False, True, True]
+    assert [mask.accepts(free) == len(free) for mask in masks] == [False, True, False]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from harmony_py import constrain
 from harmony_py.engines.options import options
 from harmony_py.engines.transformers.mask import ENGINE, MaskProcessor
 from harmony_py.errors import EngineError, HarmonyError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from transformers.generation.streamers import BaseStreamer
 
     from harmony_py.chat import Conversation, Message
+    from harmony_py.constrain import TurnSpec
     from harmony_py.engines import Mask
     from harmony_py.format.config import RenderConfig
     from harmony_py.format.events import Diagnostic
@@ -58,6 +60,7 @@ def generate_messages(
     *,
     encoding: HarmonyEncoding | None = None,
     config: RenderConfig | None = None,
+    spec: TurnSpec | None = None,
     mask: Mask | None = None,
     tools: Iterable[str] | None = None,
     streamer: BaseStreamer | None = None,
@@ -65,14 +68,19 @@ def generate_messages(
 ) -> Turn:
     """The assistant's next turn, nothing lost: what is malformed is mended and told in the diagnostics.
 
-    `tools` are the full names of the tools there are, for mending calls; `streamer` may be a
-    `HarmonyStreamer`; the rest goes to the model's `generate`, where `max_new_tokens` is worth setting.
+    With a `spec` the turn keeps to it; `mask` is any other mask. `tools` are the full names of the tools
+    there are, for mending calls; `streamer` may be a `HarmonyStreamer`; the rest goes to the model's
+    `generate`, where `max_new_tokens` is worth setting.
     """
     prompt = (encoding or load_harmony_encoding()).render_conversation_for_completion(
         conversation, config=config
     )
     ids = torch.tensor([prompt], device=model.device)
     processors = LogitsProcessorList(generate.pop("logits_processor", None) or [])
+    if spec is not None:
+        if mask is not None:
+            raise EngineError(ENGINE, "spec, mask: expected one of them, found both")
+        mask = constrain.Mask.from_spec(spec, prompt)
     if mask is not None:
         processors.append(MaskProcessor(mask))
     drawn = model.generate(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Final
 
 from transformers import PreTrainedTokenizerFast
 
+from harmony_py.engines.merges import merges, printable
 from harmony_py.engines.transformers.template import response_template
 from harmony_py.tokenizer import vocab
 from harmony_py.tokenizer.reference import pattern
 from harmony_py.tokenizer.special import ENCODABLE, END_OF_TEXT, RETURN, START_OF_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import tokenizers
 
 MAX_LENGTH: Final = 131_072
@@ -48,9 +46,9 @@ def _tokenizer() -> tokenizers.Tokenizer:
     from tokenizers.models import BPE
 
     tokens = vocab.tokens()
-    names = _printable(tokens)
+    names = printable(tokens)
     table = {name: rank for rank, name in enumerate(names)}
-    made = Tokenizer(BPE(table, _merges(tokens, names), ignore_merges=True))
+    made = Tokenizer(BPE(table, merges(tokens, names), ignore_merges=True))
     split = pre_tokenizers.Split(Regex(_pattern()), behavior="isolated")
     in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.pre_tokenizer = pre_tokenizers.Sequence([split, in_bytes])
@@ -69,27 +67,3 @@ def _names() -> dict[int, str]:
 def _pattern() -> str:
     """The o200k pattern as the regular expressions of tokenizers spell it, character for character."""
     return re.sub(r"\\U([0-9a-f]{8})", r"\\x{\1}", pattern().pattern)
-
-
-def _merges(tokens: Sequence[bytes], names: Sequence[str]) -> list[tuple[str, str]]:
-    """Every pair of tokens that together are one, in the order in which they merge."""
-    ranks = {token: rank for rank, token in enumerate(tokens)}
-    merges: list[tuple[str, str]] = []
-    for token in tokens:
-        halves = ((ranks.get(token[:cut]), ranks.get(token[cut:])) for cut in range(1, len(token)))
-        pairs = sorted((left, right) for left, right in halves if left is not None and right is not None)
-        merges += ((names[left], names[right]) for left, right in pairs)
-    return merges
-
-
-def _printable(tokens: Sequence[bytes]) -> list[str]:
-    """Each token with a printable character for every byte, as the format of such vocabularies asks."""
-    return [token.decode("latin-1").translate(_characters()) for token in tokens]
-
-
-@functools.cache
-def _characters() -> dict[int, str]:
-    """The character for each byte: itself where that can be printed, else the next one from U+0100 on."""
-    printed = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = [byte for byte in range(256) if byte not in printed]
-    return {**{b: chr(b) for b in printed}, **{b: chr(0x100 + i) for i, b in enumerate(others)}}

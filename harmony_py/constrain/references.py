@@ -1,0 +1,25 @@
+"""References within a JSON Schema: what `{"$ref": ...}` points to."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+
+def path_of(reference: str) -> list[str] | None:
+    """The words of a pointer within the schema; None where it is no such pointer."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    return [word.replace("~1", "/").replace("~0", "~") for word in unquote(reference[1:]).split("/")[1:]]
+
+
+def follow(value: Any, path: list[str]) -> Any:
+    """What a pointer points to; None where it points nowhere."""
+    for word in path:
+        if isinstance(value, list) and word.isdecimal() and int(word) < len(value):
+            value = value[int(word)]
+        elif isinstance(value, dict) and word in value:
+            value = value[word]
+        else:
+            return None
+    return value
