@@ -39,6 +39,7 @@ HOSTS = {
     "hypothesis",
     "ipykernel",
     "jupyter_client",
+    "llama_cpp",
     "llguidance",
     "mcp",
     "numpy",
@@ -56,6 +57,7 @@ HOSTS = {
     "triton",
     "vllm",
     "xgrammar",
+    "xllamacpp",
     "zmq",
 }
 """What `import harmony_py` must not pull in: not everybody has it, and it takes time."""
