@@ -15,6 +15,7 @@ mod key;
 mod merge;
 mod pair_hash;
 mod pairs;
+mod parts;
 mod pieces;
 mod placement;
 mod pretokenize;

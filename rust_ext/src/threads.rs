@@ -1,22 +1,15 @@
 //! Many texts, or a long one, over several threads; the ids are those of one thread.
 //!
 //! Texts are cut into parts and the parts dealt out by bytes, so that one long document keeps every thread
-//! as busy as many short ones. A cut falls where the pattern's matches begin anew whatever stands before:
-//!
-//! - before a space or line feed that follows an ASCII letter or digit: no alternative of the pattern
-//!   goes on from a letter or a digit to white space;
-//! - between a line feed and a character that is neither white space nor `/`: every alternative that
-//!   takes in a line feed ends with its run of line breaks, slashes and white space.
-//!
-//! Nothing in the pattern looks behind, so what follows a cut is matched as at the start of a text.
+//! as busy as many short ones.
 
 use crate::{
-    classes,
     special::{Policy, Refused},
     tokenizer::Tokenizer,
     utf8::Text,
 };
 use std::{
+    borrow::Cow,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -29,7 +22,7 @@ enum Part<'a> {
     /// A whole text, still to be checked against the policy.
     Whole(Text<'a>),
     /// Text in which nothing is a control token.
-    Ordinary(&'a str),
+    Ordinary(Text<'a>),
     Control(u32),
 }
 
@@ -55,17 +48,16 @@ impl Batch {
         policy: &Policy,
         threads: usize,
     ) -> Result<Self, Refused> {
-        let long_texts: Vec<Option<String>> = texts.iter().map(|text| long_as_utf8(*text)).collect();
+        let searched: Vec<Option<Cow<str>>> =
+            texts.iter().map(|text| long_to_search(*text, policy)).collect();
         let mut parts = Vec::with_capacity(texts.len());
         let mut counts = Vec::with_capacity(texts.len());
-        for (text, converted) in texts.iter().zip(&long_texts) {
+        for (text, searched) in texts.iter().zip(&searched) {
             let before = parts.len();
-            match (converted, *text) {
-                (Some(text), _) => cut_up(tokenizer, text, policy, &mut parts)?,
-                (None, Text::Ascii(text)) if text.len() > SHARE => {
-                    cut_up(tokenizer, text, policy, &mut parts)?;
-                }
-                (None, text) => parts.push(Part::Whole(text)),
+            match searched {
+                Some(text) => cut_at_controls(tokenizer, text, policy, &mut parts)?,
+                None if text.len() <= SHARE => parts.push(Part::Whole(*text)),
+                None => parts.extend(text.parts(SHARE).map(Part::Ordinary)),
             }
             counts.push(parts.len() - before);
         }
@@ -91,54 +83,27 @@ impl Batch {
     }
 }
 
-/// A long text that is not UTF-8 yet must become so before it can be cut; short ones wait for their thread.
-fn long_as_utf8(text: Text) -> Option<String> {
-    if matches!(text, Text::Ascii(_)) || text.len() <= SHARE {
-        return None;
-    }
-    let mut converted = String::new();
-    text.as_utf8(&mut converted);
-    Some(converted)
+/// The UTF-8 of a long text in which control tokens must be found before it can be cut.
+fn long_to_search<'a>(text: Text<'a>, policy: &Policy) -> Option<Cow<'a, str>> {
+    (text.len() > SHARE && policy.concerns(text)).then(|| text.to_utf8())
 }
 
-fn cut_up<'a>(
+fn cut_at_controls<'a>(
     tokenizer: &Tokenizer,
     text: &'a str,
     policy: &Policy,
     parts: &mut Vec<Part<'a>>,
 ) -> Result<(), Refused> {
+    let ordinary = |text: &'a str| Text::Utf8(text).parts(SHARE).map(Part::Ordinary);
     tokenizer.special.check(text, &policy.disallowed)?;
     let mut start = 0;
     while let Some(found) = tokenizer.special.find(text, start, &policy.allowed) {
-        cut_ordinary(&text[start..found.start], parts);
+        parts.extend(ordinary(&text[start..found.start]));
         parts.push(Part::Control(found.id));
         start = found.end;
     }
-    cut_ordinary(&text[start..], parts);
+    parts.extend(ordinary(&text[start..]));
     Ok(())
-}
-
-fn cut_ordinary<'a>(mut text: &'a str, parts: &mut Vec<Part<'a>>) {
-    while text.len() > SHARE {
-        let Some(cut) = (SHARE..text.len()).find(|&at| may_cut(text, at)) else { break };
-        let (part, rest) = text.split_at(cut);
-        parts.push(Part::Ordinary(part));
-        text = rest;
-    }
-    parts.push(Part::Ordinary(text));
-}
-
-/// Whether the pieces of `text` are those before `at` and those from `at` on, whatever `text` is.
-pub fn may_cut(text: &str, at: usize) -> bool {
-    let bytes = text.as_bytes();
-    match (bytes[at - 1], bytes[at]) {
-        (before, b' ' | b'\n') => before.is_ascii_alphanumeric(),
-        (b'\n', b'/') => false,
-        (b'\n', _) => {
-            text[at..].chars().next().is_some_and(|next| classes::of(next as u32) & classes::SPACE == 0)
-        }
-        _ => false,
-    }
 }
 
 /// Cuts the list of parts into runs of about `SHARE` bytes.
@@ -146,8 +111,7 @@ fn deal(parts: &[Part]) -> Vec<std::ops::Range<usize>> {
     let (mut shares, mut start, mut size) = (Vec::new(), 0, 0);
     for (index, part) in parts.iter().enumerate() {
         size += match part {
-            Part::Whole(text) => text.len(),
-            Part::Ordinary(text) => text.len(),
+            Part::Whole(text) | Part::Ordinary(text) => text.len(),
             Part::Control(_) => 1,
         };
         if size >= SHARE || index + 1 == parts.len() {
@@ -160,15 +124,14 @@ fn deal(parts: &[Part]) -> Vec<std::ops::Range<usize>> {
 
 fn encode_parts(tokenizer: &Tokenizer, parts: &[Part], policy: &Policy) -> Result<Encoded, Refused> {
     let (mut encoded, mut scratch) = (Encoded::default(), String::new());
+    let ids = &mut encoded.ids;
     for part in parts {
         match part {
-            Part::Whole(text) => {
-                tokenizer.encode(text.as_utf8(&mut scratch), policy, &mut encoded.ids)?;
-            }
-            Part::Ordinary(text) => tokenizer.encode_ordinary(text, &mut encoded.ids),
-            Part::Control(id) => encoded.ids.push(*id),
+            Part::Whole(text) => tokenizer.encode(*text, policy, &mut scratch, ids)?,
+            Part::Ordinary(text) => tokenizer.encode(*text, &Policy::ALL_TEXT, &mut scratch, ids)?,
+            Part::Control(id) => ids.push(*id),
         }
-        encoded.ends.push(encoded.ids.len());
+        encoded.ends.push(ids.len());
     }
     Ok(encoded)
 }
@@ -204,25 +167,6 @@ fn on_threads<T: Send>(threads: usize, count: usize, work: impl Fn(usize) -> T +
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretokenize::scalar;
-
-    #[test]
-    fn pieces_never_cross_a_cut() {
-        let parts = ["a", "Z", "9", "'s", " ", "\n", "\r", "\t", "\u{A0}", "/", "!", "日", "\u{301}"];
-        let count = parts.len();
-        // Every text of up to five parts.
-        for number in 0..count.pow(5) {
-            let text: String = (0..5).map(|power| parts[number / count.pow(power) % count]).collect();
-            let (mut ends, mut at) = (vec![], 0);
-            while at < text.len() {
-                at = scalar::piece_end(&text, at);
-                ends.push(at);
-            }
-            for cut in (1..text.len()).filter(|&at| text.is_char_boundary(at) && may_cut(&text, at)) {
-                assert!(ends.contains(&cut), "{text:?} at {cut}");
-            }
-        }
-    }
 
     #[test]
     fn work_is_done_once_and_in_order() {
