@@ -9,7 +9,7 @@ mod text;
 use crate::{
     classes,
     special::{Policy, Refused, SpecialTokens},
-    threads::Batch,
+    threads::{self, Batch},
     tokenizer::Tokenizer,
     unstable,
     utf8::Text,
@@ -291,13 +291,15 @@ impl Core {
             None => thread::available_parallelism().map_or(1, NonZero::get),
         };
         let units = texts.iter().map(text::of).collect::<PyResult<Vec<Text>>>()?;
-        let batch = py
-            .detach(|| Batch::encode(&self.tokenizer, &units, policy, threads))
-            .map_err(|refusal| refused(py, &refusal))?;
-        let lists = PyList::empty(py);
-        let _pause = ids::CollectorPause::new(py);
-        batch.for_each(|slices| lists.append(ids::list(py, slices)?))?;
-        Ok(lists)
+        let lists = PyList::empty(py).unbind();
+        let take = |batch: &Batch| {
+            Python::attach(|py| {
+                let _pause = ids::CollectorPause::new(py);
+                batch.for_each(|slices| lists.bind(py).append(ids::list(py, slices)?))
+            })
+        };
+        py.detach(|| threads::encode(&self.tokenizer, &units, policy, threads, take))?;
+        Ok(lists.into_bound(py))
     }
 
     /// Calls `take` with the bytes of `tokens`.
@@ -320,6 +322,12 @@ impl Core {
             SCRATCH.set(bytes);
             taken
         })
+    }
+}
+
+impl From<Refused> for PyErr {
+    fn from(refusal: Refused) -> Self {
+        Python::attach(|py| refused(py, &refusal))
     }
 }
 
