@@ -2,18 +2,16 @@
 //! encodes at the same time.
 
 use crate::{
-    key::{Key, fold},
+    key::{self, Key, LongKey, fold},
     table::{Table, Zero},
 };
 
-const SHORT_LINES: usize = 1 << 16;
-const LONG_LINES: usize = 1 << 16;
+const SHORT_LINES: usize = 1 << 17;
+const LONG_LINES: usize = 1 << 17;
 const LONGEST_LINES: usize = 1 << 10;
 
 /// Longest piece that is cached.
 pub const LONGEST: usize = 127;
-/// Longest piece in the middle one of the three caches.
-const LONG: usize = 31;
 
 /// The ids of a piece: up to three here, more in a buffer of ids.
 #[derive(Clone, Copy, Default)]
@@ -33,11 +31,18 @@ impl Found {
         (ids.len() <= Self::FEW).then(|| Self { ids: padded(ids), count: ids.len() as u32 })
     }
 
-    /// Those from `start` to `end` in a buffer, of a piece of any length.
+    /// Of any piece: appends them to `buffer`.
     #[inline(always)]
-    pub fn many(start: usize, end: usize) -> Self {
+    pub fn many(ids: &[u32], buffer: &mut Vec<u32>) -> Self {
+        buffer.extend_from_slice(ids);
+        Self::last(buffer.len() - ids.len(), buffer)
+    }
+
+    /// The ids from `start` to the end of `buffer`.
+    #[inline(always)]
+    pub fn last(start: usize, buffer: &[u32]) -> Self {
         // Past few by as much, so that one number says both what they are and how many.
-        let count = (end - start + Self::FEW + 1) as u32;
+        let count = (buffer.len() - start + Self::FEW + 1) as u32;
         Self { ids: [start as u32, 0, 0], count }
     }
 
@@ -65,25 +70,40 @@ struct ShortEntry {
 #[repr(C, align(64))]
 struct ShortLine([ShortEntry; 2]);
 
+/// A `LongKey` and the ids of its piece.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct LongLine {
+    first: Key,
+    last: Key,
+    length: u16,
+    count: u16,
+    ids: [u32; 7],
+}
+
+const WORDS: usize = 16;
+
 /// A piece of less than `8 * WORDS` bytes, zero-padded, with its length in the last byte; and its ids.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line<const WORDS: usize, const IDS: usize> {
+struct LongestLine {
     piece: [u64; WORDS],
     count: u32,
-    ids: [u32; IDS],
+    ids: [u32; 15],
 }
 
 // SAFETY: zeros only.
 unsafe impl Zero for ShortLine {}
 // SAFETY: as above.
-unsafe impl<const WORDS: usize, const IDS: usize> Zero for Line<WORDS, IDS> {}
+unsafe impl Zero for LongLine {}
+// SAFETY: as above.
+unsafe impl Zero for LongestLine {}
 
-/// Three caches, for pieces of up to 15, 31 and 127 bytes.
+/// Three caches, for pieces of up to 15, 32 and 127 bytes.
 pub struct Cache {
     short: Table<ShortLine>,
-    long: Table<Line<4, 7>>,
-    longest: Table<Line<16, 15>>,
+    long: Table<LongLine>,
+    longest: Table<LongestLine>,
 }
 
 /// In the cache of short pieces: that the ids are too many for it, and so in the next one.
@@ -100,38 +120,39 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// The ids of the short piece `key`, which is `piece`, if they are here: few, or as many in `more`.
+    /// The ids of a short piece, if they are here: few, or as many in `more`.
     #[inline(always)]
-    pub fn short(&self, key: Key, hash: u64, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
+    pub fn short(&self, key: Key, hash: u64, more: &mut Vec<u32>) -> Option<Found> {
         let line = &self.short[hash as usize % SHORT_LINES].0;
         let [first, second] = [line[0].key.is(key), line[1].key.is(key)];
         let found = line[usize::from(!first)].found;
         match first | second {
             false => None,
-            true if found.count == ELSEWHERE.count => get(&self.long, piece, more),
+            true if found.count == ELSEWHERE.count => self.get_long(LongKey::of_short(key), hash, more),
             true => Some(found),
         }
     }
 
     /// Keeps the ids of a short piece, in place of the older of the two in its line.
     #[inline(always)]
-    pub fn put_short(&mut self, key: Key, hash: u64, piece: &[u8], ids: &[u32]) {
-        let line = &mut self.short[hash as usize % SHORT_LINES].0;
+    pub fn put_short(&mut self, key: Key, hash: u64, ids: &[u32]) {
         let found = Found::few(ids).unwrap_or_else(|| {
-            put(&mut self.long, piece, ids);
+            self.put_long(LongKey::of_short(key), hash, ids);
             ELSEWHERE
         });
+        let line = &mut self.short[hash as usize % SHORT_LINES].0;
         line[1] = line[0];
         line[0] = ShortEntry { key, found };
     }
 
-    /// The ids of a piece of more than 15 bytes, appended to `more`, if they are here.
+    /// The ids of a piece of more than 15 bytes, appended to `more`, if they are here. `hash` is that of its
+    /// `LongKey`, where it has one.
     #[inline(always)]
-    pub fn long(&self, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
-        if piece.len() <= LONG {
-            get(&self.long, piece, more)
+    pub fn long(&self, piece: &[u8], hash: u64, more: &mut Vec<u32>) -> Option<Found> {
+        if piece.len() <= key::LONG {
+            self.get_long(LongKey::of(piece), hash, more)
         } else if piece.len() <= LONGEST {
-            get(&self.longest, piece, more)
+            self.get_longest(piece, more)
         } else {
             None
         }
@@ -139,46 +160,56 @@ impl Cache {
 
     /// Keeps the ids of a piece of more than 15 bytes, if it and they are not too many.
     #[inline(always)]
-    pub fn put_long(&mut self, piece: &[u8], ids: &[u32]) {
-        if piece.len() <= LONG {
-            put(&mut self.long, piece, ids);
+    pub fn put(&mut self, piece: &[u8], hash: u64, ids: &[u32]) {
+        if piece.len() <= key::LONG {
+            self.put_long(LongKey::of(piece), hash, ids);
         } else if piece.len() <= LONGEST {
-            put(&mut self.longest, piece, ids);
+            self.put_longest(piece, ids);
+        }
+    }
+
+    /// Asks for the line of a piece by its hash, that of a `LongKey` or of a `Key`.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64, is_long: bool) {
+        // By the low bits: the table of tokens uses the top ones.
+        let short = (&raw const self.short[hash as usize % SHORT_LINES]).cast();
+        let long = (&raw const self.long[hash as usize % LONG_LINES]).cast();
+        crate::prefetch::<u8>(if is_long { long } else { short });
+    }
+
+    #[inline(always)]
+    fn get_long(&self, key: LongKey, hash: u64, more: &mut Vec<u32>) -> Option<Found> {
+        let &LongLine { first, last, length, count, ref ids } = &self.long[hash as usize % LONG_LINES];
+        key.is(LongKey { first, last, length }).then(|| Found::many(&ids[..count.into()], more))
+    }
+
+    #[inline(always)]
+    fn put_long(&mut self, LongKey { first, last, length }: LongKey, hash: u64, ids: &[u32]) {
+        let line = &mut self.long[hash as usize % LONG_LINES];
+        if ids.len() <= line.ids.len() {
+            *line = LongLine { first, last, length, count: ids.len() as u16, ids: padded(ids) };
         }
     }
 
     #[inline(always)]
-    pub fn prefetch_short(&self, hash: u64) {
-        // By the low bits: the table of tokens uses the top ones.
-        crate::prefetch(&self.short[hash as usize % SHORT_LINES]);
-    }
-}
-
-#[inline(always)]
-fn get<const WORDS: usize, const IDS: usize>(
-    lines: &Table<Line<WORDS, IDS>>,
-    piece: &[u8],
-    more: &mut Vec<u32>,
-) -> Option<Found> {
-    let words = words::<WORDS>(piece);
-    let line = &lines[home(&words) % lines.len()];
-    (line.piece == words).then(|| {
-        more.extend_from_slice(&line.ids[..line.count as usize]);
-        Found::many(more.len() - line.count as usize, more.len())
-    })
-}
-
-#[inline(always)]
-fn put<const WORDS: usize, const IDS: usize>(lines: &mut Table<Line<WORDS, IDS>>, piece: &[u8], ids: &[u32]) {
-    if ids.len() <= IDS {
+    fn get_longest(&self, piece: &[u8], more: &mut Vec<u32>) -> Option<Found> {
         let words = words(piece);
-        let at = home(&words) % lines.len();
-        lines[at] = Line { piece: words, count: ids.len() as u32, ids: padded(ids) };
+        let line = &self.longest[home(&words)];
+        (line.piece == words).then(|| Found::many(&line.ids[..line.count as usize], more))
+    }
+
+    #[inline(always)]
+    fn put_longest(&mut self, piece: &[u8], ids: &[u32]) {
+        let words = words(piece);
+        let line = &mut self.longest[home(&words)];
+        if ids.len() <= line.ids.len() {
+            *line = LongestLine { piece: words, count: ids.len() as u32, ids: padded(ids) };
+        }
     }
 }
 
 #[inline(always)]
-fn words<const WORDS: usize>(piece: &[u8]) -> [u64; WORDS] {
+fn words(piece: &[u8]) -> [u64; WORDS] {
     let mut words = [0; WORDS];
     let mut chunks = piece.chunks_exact(8);
     for (word, chunk) in words.iter_mut().zip(&mut chunks) {
@@ -191,10 +222,12 @@ fn words<const WORDS: usize>(piece: &[u8]) -> [u64; WORDS] {
 }
 
 #[inline(always)]
-fn home<const WORDS: usize>(words: &[u64; WORDS]) -> usize {
+fn home(words: &[u64; WORDS]) -> usize {
     let (pairs, _) = words.as_chunks::<2>();
-    pairs.iter().fold(0, |hash, [a, b]| fold(hash ^ a ^ 0x9E37_79B9_7F4A_7C15, b ^ 0xD6E8_FEB8_6659_FD93))
-        as usize
+    let hash = pairs
+        .iter()
+        .fold(0, |hash, [a, b]| fold(hash ^ a ^ 0x9E37_79B9_7F4A_7C15, b ^ 0xD6E8_FEB8_6659_FD93));
+    hash as usize % LONGEST_LINES
 }
 
 #[inline(always)]
@@ -215,13 +248,14 @@ mod tests {
             // As in real use: the same piece has the same ids.
             let sum = piece.iter().map(|&byte| u32::from(byte)).sum();
             let ids: Vec<u32> = (sum..=sum + sum % 20).collect();
-            let found = if piece.len() <= crate::key::SHORT {
+            let found = if piece.len() <= key::SHORT {
                 let key = Key::of(&piece);
-                cache.put_short(key, key.hash(), &piece, &ids);
-                cache.short(key, key.hash(), &piece, &mut more)
+                cache.put_short(key, key.hash(), &ids);
+                cache.short(key, key.hash(), &mut more)
             } else {
-                cache.put_long(&piece, &ids);
-                cache.long(&piece, &mut more)
+                let hash = if piece.len() <= key::LONG { LongKey::of(&piece).hash() } else { 0 };
+                cache.put(&piece, hash, &ids);
+                cache.long(&piece, hash, &mut more)
             };
             if let Some(found) = found {
                 let given = if found.is_few() { &found.ids[..found.count as usize] } else { found.of(&more) };

@@ -9,10 +9,10 @@ use crate::{
         long::Long,
     },
     pairs::Pairs,
+    parts,
     pretokenize::blocks,
     slow,
     special::SpecialTokens,
-    threads,
     tokenizer::Tokenizer,
     utf8::{Text, Units},
 };
@@ -69,7 +69,7 @@ pub fn chunks(size: u8, text: &str) {
     }
     growing.finish(&tokenizer, &mut ids);
     assert_eq!(ids, expected);
-    for at in (1..text.len()).filter(|&at| text.is_char_boundary(at) && threads::may_cut(text, at)) {
+    for at in (1..text.len()).filter(|&at| text.is_char_boundary(at) && parts::may_cut_utf8(text, at)) {
         let (before, behind) = text.split_at(at);
         assert_eq!([slow::encode(before), slow::encode(behind)].concat(), expected, "cut at {at}");
     }

@@ -3,10 +3,11 @@
 
 use crate::{
     cache::{Cache, Found},
-    key::{Key, SHORT},
+    key::{self, Key, LongKey, SHORT},
     merge::{
         batch::{self, Medium, Short},
         long::Long,
+        tiny,
     },
     pairs::Pairs,
     pieces::{self, Pieces},
@@ -23,7 +24,7 @@ const BATCH: usize = 256;
 /// The pretokenizer hands out this many at most.
 const ROOM: usize = BATCH + BLOCK;
 
-/// Working memory of one encoding at a time, and what is worth keeping for the next one: some 5 MB.
+/// Working memory of one encoding at a time, and what is worth keeping for the next one: some 16 MB.
 pub struct Encoder {
     cache: Cache,
     short: Short,
@@ -156,16 +157,24 @@ impl Encoder {
         self.to_merge.clear();
         self.medium_to_merge.clear();
         for &i in &self.missed[..missed] {
-            self.cache.prefetch_short(self.hashes[i as usize]);
+            let i = i as usize;
+            let (start, end) = (self.starts[i], self.starts[i + 1]);
+            let is_long = (SHORT + 1..=key::LONG).contains(&(end - start));
+            if is_long {
+                self.hashes[i] = LongKey::of(&text[start..end]).hash();
+            }
+            self.cache.prefetch(self.hashes[i], is_long);
         }
         for number in 0..missed {
             let i = self.missed[number] as usize;
             let (start, end) = (self.starts[i], self.starts[i + 1]);
             let piece = &text[start..end];
-            let found = if piece.len() <= SHORT {
-                self.cache.short(self.keys[i], self.hashes[i], piece, &mut self.more)
+            let found = if tiny::is_for(piece) {
+                Some(self.merge_tiny(piece, pairs))
+            } else if piece.len() <= SHORT {
+                self.cache.short(self.keys[i], self.hashes[i], &mut self.more)
             } else {
-                self.find_long(piece, pairs)
+                self.find_long(piece, self.hashes[i], pairs)
             };
             if found.is_none() {
                 let short = piece.len() <= batch::SHORT;
@@ -179,15 +188,22 @@ impl Encoder {
         }
     }
 
+    #[inline(always)]
+    fn merge_tiny(&mut self, piece: &[u8], pairs: &Pairs) -> Found {
+        let mut tokens = [0; tiny::LONGEST];
+        let count = tiny::merge(pairs, piece, &mut tokens);
+        few_or_many(&tokens[..count], &mut self.more)
+    }
+
     /// The tokens of a piece of more than 15 bytes, unless it is one to merge with others.
     #[inline(always)]
-    fn find_long(&mut self, piece: &[u8], pairs: &Pairs) -> Option<Found> {
+    fn find_long(&mut self, piece: &[u8], hash: u64, pairs: &Pairs) -> Option<Found> {
         if piece.len() > batch::MEDIUM {
             let from = self.more.len();
             self.long.merge(pairs, piece, &mut self.more);
-            return Some(Found::many(from, self.more.len()));
+            return Some(Found::last(from, &self.more));
         }
-        self.cache.long(piece, &mut self.more)
+        self.cache.long(piece, hash, &mut self.more)
     }
 
     #[inline(always)]
@@ -201,14 +217,11 @@ impl Encoder {
         let mut done = |number: usize, tokens: &[u32]| {
             let (i, piece) = (index(number as u32), numbered(&(number as u32)).1);
             if piece.len() <= SHORT {
-                cache.put_short(keys[i], hashes[i], piece, tokens);
+                cache.put_short(keys[i], hashes[i], tokens);
             } else {
-                cache.put_long(piece, tokens);
+                cache.put(piece, hashes[i], tokens);
             }
-            found[number] = Found::few(tokens).unwrap_or_else(|| {
-                more.extend_from_slice(tokens);
-                Found::many(more.len() - tokens.len(), more.len())
-            });
+            found[number] = few_or_many(tokens, more);
         };
         short.merge(pairs, self.to_merge.iter().map(numbered), &mut done);
         if !self.medium_to_merge.is_empty() {
@@ -238,6 +251,11 @@ impl Encoder {
         // SAFETY: as above.
         unsafe { append(out, &self.ids[next..], count - next) };
     }
+}
+
+#[inline(always)]
+fn few_or_many(tokens: &[u32], more: &mut Vec<u32>) -> Found {
+    Found::few(tokens).unwrap_or_else(|| Found::many(tokens, more))
 }
 
 /// Ids copied at once, in a block of fixed size: faster than asking how many there are.

@@ -56,6 +56,46 @@ impl Key {
     }
 }
 
+/// Longest piece that a [`LongKey`] holds.
+pub const LONG: usize = 32;
+
+/// A piece of 16 to 32 bytes by its first and its last 16, which may overlap; or the key of a short piece.
+#[derive(Clone, Copy, Default)]
+pub struct LongKey {
+    pub first: Key,
+    pub last: Key,
+    /// 0 of a short piece, whose key has it.
+    pub length: u16,
+}
+
+impl LongKey {
+    /// Of a piece of 16 to 32 bytes.
+    #[inline(always)]
+    pub fn of(piece: &[u8]) -> Self {
+        let half = |bytes: Option<&[u8; 16]>| {
+            let number = u128::from_le_bytes(*bytes.expect("a long piece has 16 bytes"));
+            Key { low: number as u64, high: (number >> 64) as u64 }
+        };
+        Self { first: half(piece.first_chunk()), last: half(piece.last_chunk()), length: piece.len() as u16 }
+    }
+
+    pub fn of_short(key: Key) -> Self {
+        Self { first: key, ..Self::default() }
+    }
+
+    #[inline(always)]
+    pub fn is(self, other: Self) -> bool {
+        self.first.is(other.first) & self.last.is(other.last) & (self.length == other.length)
+    }
+
+    /// Of the length too: white space of any length begins and ends alike.
+    #[inline(always)]
+    pub fn hash(self) -> u64 {
+        let length = u64::from(self.length) << 56;
+        fold(self.first.hash() ^ self.last.low, self.last.high ^ length ^ 0xA076_1D64_78BD_642F)
+    }
+}
+
 /// Both halves of the 128-bit product, mixed.
 #[inline(always)]
 pub fn fold(a: u64, b: u64) -> u64 {

@@ -9,7 +9,7 @@ mod text;
 use crate::{
     classes,
     special::{Policy, Refused, SpecialTokens},
-    threads::Batch,
+    threads::{self, Batch},
     tokenizer::Tokenizer,
     unstable,
     utf8::Text,
@@ -46,7 +46,7 @@ impl Core {
     /// Ids of `text`, in which nothing is a control token.
     fn encode_ordinary<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
         ids::with_scratch(|ids| {
-            text::with_utf8(text, |text| self.tokenizer.encode_ordinary(text, ids))?;
+            self.encode_text(text, &Policy::ALL_TEXT, ids)?;
             ids::list(text.py(), &[ids])
         })
     }
@@ -82,7 +82,7 @@ impl Core {
     /// How many ids `encode_ordinary` gives.
     fn count(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
         ids::with_scratch(|ids| {
-            text::with_utf8(text, |text| self.tokenizer.encode_ordinary(text, ids))?;
+            self.encode_text(text, &Policy::ALL_TEXT, ids)?;
             Ok(ids.len())
         })
     }
@@ -130,7 +130,7 @@ impl Core {
             for segment in segments.try_iter()? {
                 let segment = segment?;
                 match segment.cast::<PyString>() {
-                    Ok(text) => text::with_utf8(text, |text| self.tokenizer.encode_ordinary(text, ids))?,
+                    Ok(text) => self.encode_text(text, &Policy::ALL_TEXT, ids)?,
                     Err(_) => ids.push(ids::read_one(&segment)?),
                 }
                 ends.push(u32::try_from(ids.len())?);
@@ -149,9 +149,10 @@ impl Core {
     ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
         let py = text.py();
         let policy = self.policy(text, allowed_special, disallowed_special)?;
-        let (stable, completions) =
-            text::with_utf8(text, |text| self.tokenizer.encode_with_unstable(text, &policy))?
-                .map_err(|refusal| refused(py, &refusal))?;
+        let (stable, completions) = text::with_text(text, |text, scratch| {
+            self.tokenizer.encode_with_unstable(text.as_utf8(scratch), &policy)
+        })?
+        .map_err(|refusal| refused(py, &refusal))?;
         let completions =
             completions.iter().map(|ids| ids::list(py, &[ids])).collect::<PyResult<Vec<_>>>()?;
         Ok((ids::list(py, &[&stable])?, PyList::new(py, completions)?))
@@ -269,7 +270,11 @@ impl Core {
             chosen = self.policy(text, allowed, disallowed)?;
             &chosen
         };
-        text::with_utf8(text, |text| self.tokenizer.encode(text, policy, ids))?
+        self.encode_text(text, policy, ids)
+    }
+
+    fn encode_text(&self, text: &Bound<'_, PyString>, policy: &Policy, ids: &mut Vec<u32>) -> PyResult<()> {
+        text::with_text(text, |text, scratch| self.tokenizer.encode(text, policy, scratch, ids))?
             .map_err(|refusal| refused(text.py(), &refusal))
     }
 
@@ -286,13 +291,15 @@ impl Core {
             None => thread::available_parallelism().map_or(1, NonZero::get),
         };
         let units = texts.iter().map(text::of).collect::<PyResult<Vec<Text>>>()?;
-        let batch = py
-            .detach(|| Batch::encode(&self.tokenizer, &units, policy, threads))
-            .map_err(|refusal| refused(py, &refusal))?;
-        let lists = PyList::empty(py);
-        let _pause = ids::CollectorPause::new(py);
-        batch.for_each(|slices| lists.append(ids::list(py, slices)?))?;
-        Ok(lists)
+        let lists = PyList::empty(py).unbind();
+        let take = |batch: &Batch| {
+            Python::attach(|py| {
+                let _pause = ids::CollectorPause::new(py);
+                batch.for_each(|slices| lists.bind(py).append(ids::list(py, slices)?))
+            })
+        };
+        py.detach(|| threads::encode(&self.tokenizer, &units, policy, threads, take))?;
+        Ok(lists.into_bound(py))
     }
 
     /// Calls `take` with the bytes of `tokens`.
@@ -315,6 +322,12 @@ impl Core {
             SCRATCH.set(bytes);
             taken
         })
+    }
+}
+
+impl From<Refused> for PyErr {
+    fn from(refusal: Refused) -> Self {
+        Python::attach(|py| refused(py, &refusal))
     }
 }
 

@@ -1,9 +1,13 @@
 //! Control tokens: names `<|…|>` with ids above the vocabulary, found in text by exact spelling.
 
-use crate::vocab;
+use crate::{
+    utf8::{Text, Units},
+    vocab,
+};
 use memchr::memmem;
 use std::collections::{HashMap, HashSet};
 
+/// What every control token's name begins with.
 pub const OPEN: &str = "<|";
 const CLOSE: &str = "|>";
 
@@ -50,6 +54,31 @@ impl Policy {
     pub const DEFAULT: Self = Self { allowed: Names::None, disallowed: Names::All };
     /// None is a control token.
     pub const ALL_TEXT: Self = Self { allowed: Names::None, disallowed: Names::None };
+
+    /// Whether `text` is to be searched for control tokens: if any matter, and it has what they begin with.
+    pub fn concerns(&self, text: Text) -> bool {
+        !matches!((&self.allowed, &self.disallowed), (Names::None, Names::None)) && opens(text)
+    }
+}
+
+/// Whether a text has `<|` anywhere.
+pub fn opens(text: Text) -> bool {
+    match text {
+        Text::Utf8(text) => memmem::find(text.as_bytes(), OPEN.as_bytes()).is_some(),
+        Text::Units(Units::One(units)) => opens_in(units),
+        Text::Units(Units::Two(units)) => opens_in(units),
+        Text::Units(Units::Four(units)) => opens_in(units),
+    }
+}
+
+fn opens_in<T: Copy + PartialEq + From<u8>>(units: &[T]) -> bool {
+    const BLOCK: usize = 1024;
+    let (first, second) = (T::from(b'<'), T::from(b'|'));
+    let behind = units.get(1..).unwrap_or_default();
+    // A block at a time, without branches inside, and so made of vectors.
+    units.chunks(BLOCK).zip(behind.chunks(BLOCK)).any(|(units, behind)| {
+        units.iter().zip(behind).fold(false, |opens, (&a, &b)| opens | ((a == first) & (b == second)))
+    })
 }
 
 pub struct SpecialTokens {
@@ -147,6 +176,20 @@ mod tests {
         assert_eq!(find("<|"), None);
         let only_end = Names::Only(HashSet::from(["<|end|>".to_owned()]));
         assert!(tokens.find("<|start|><|end|>", 0, &only_end).is_some_and(|m| m.start == 9));
+    }
+
+    #[test]
+    fn a_text_opens_wherever_the_two_characters_are() {
+        let bar = u16::from(b'|');
+        for length in [0, 1, 2, 1023, 1024, 1025, 2049, 3000] {
+            let mut units = vec![u16::from(b'<'); length];
+            assert!(!opens(Text::Units(Units::Two(&units))));
+            for at in 1..length {
+                units[at] = bar;
+                assert!(opens(Text::Units(Units::Two(&units))), "{at} of {length}");
+                units[at] = u16::from(b'<');
+            }
+        }
     }
 
     #[test]

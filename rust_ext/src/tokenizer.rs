@@ -4,7 +4,12 @@ use crate::{
     encoder::Encoder,
     merge,
     special::{Policy, Refused, SpecialTokens},
+    utf8::Text,
 };
+
+/// Code units of a long text that become UTF-8 at a time: few enough to stay in the processor's near cache
+/// until they are read.
+const CONVERTED: usize = 1 << 15;
 
 pub struct Tokenizer {
     pub special: SpecialTokens,
@@ -17,7 +22,27 @@ impl Tokenizer {
     }
 
     /// Appends the ids of `text` under `policy`, or returns the first control token that it refuses.
-    pub fn encode(&self, text: &str, policy: &Policy, out: &mut Vec<u32>) -> Result<(), Refused> {
+    pub fn encode(
+        &self,
+        text: Text,
+        policy: &Policy,
+        scratch: &mut String,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Refused> {
+        if policy.concerns(text) {
+            return self.encode_searched(text.as_utf8(scratch), policy, out);
+        }
+        match text {
+            Text::Utf8(text) => self.encode_ordinary(text, out),
+            Text::Units(_) => Encoder::with(|encoder| {
+                text.parts(CONVERTED).for_each(|part| encoder.encode(part.as_utf8(scratch), out));
+            }),
+        }
+        Ok(())
+    }
+
+    /// The same of UTF-8, in which control tokens are looked for.
+    pub fn encode_searched(&self, text: &str, policy: &Policy, out: &mut Vec<u32>) -> Result<(), Refused> {
         self.special.check(text, &policy.disallowed)?;
         let mut start = 0;
         while let Some(found) = self.special.find(text, start, &policy.allowed) {

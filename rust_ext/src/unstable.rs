@@ -18,7 +18,7 @@ impl Tokenizer {
         policy: &Policy,
     ) -> Result<(Vec<u32>, HashSet<Vec<u32>>), Refused> {
         let mut ids = Vec::new();
-        self.encode(text, policy, &mut ids)?;
+        self.encode_searched(text, policy, &mut ids)?;
         let stable = ids.len() - self.unstable_count(&ids, self.tail(text, policy));
         let mut bytes = Vec::new();
         self.decode(&ids[stable..], &mut bytes).expect("ids that encoding gave");

@@ -4,6 +4,8 @@
 //! memory, and refuses lone surrogates. This one writes to a buffer of the caller's and does with surrogates
 //! what tiktoken does: a pair becomes its character, a lone one U+FFFD.
 
+use std::borrow::Cow;
+
 /// Code units of one width, each a code point. Surrogates may be among them.
 #[derive(Clone, Copy)]
 pub enum Units<'a> {
@@ -14,16 +16,16 @@ pub enum Units<'a> {
 
 #[derive(Clone, Copy)]
 pub enum Text<'a> {
-    /// ASCII only, which is UTF-8 already.
-    Ascii(&'a str),
+    /// UTF-8 already: of Python's, what is ASCII.
+    Utf8(&'a str),
     Units(Units<'a>),
 }
 
 impl<'a> Text<'a> {
-    /// Length in code units: at most the length in bytes, and at least a quarter of it.
+    /// Length in code units: at most the length in bytes of UTF-8, and at least a quarter of it.
     pub fn len(self) -> usize {
         match self {
-            Self::Ascii(text) => text.len(),
+            Self::Utf8(text) => text.len(),
             Self::Units(Units::One(units)) => units.len(),
             Self::Units(Units::Two(units)) => units.len(),
             Self::Units(Units::Four(units)) => units.len(),
@@ -40,14 +42,17 @@ impl<'a> Text<'a> {
         })
     }
 
-    fn split_at(self, at: usize) -> (Self, Self) {
+    /// In two at the code unit `at`, at the next that begins a character where the units are bytes of UTF-8,
+    /// or at the end.
+    pub fn split_at(self, at: usize) -> (Self, Self) {
         fn split<T>(units: &[T], at: usize) -> (&[T], &[T]) {
             units.split_at(at.min(units.len()))
         }
         match self {
-            Self::Ascii(text) => {
-                let (a, b) = text.split_at(at.min(text.len()));
-                (Self::Ascii(a), Self::Ascii(b))
+            Self::Utf8(text) => {
+                let at = (at..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+                let (a, b) = text.split_at(at);
+                (Self::Utf8(a), Self::Utf8(b))
             }
             Self::Units(Units::One(units)) => {
                 let (a, b) = split(units, at);
@@ -64,13 +69,25 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// As UTF-8 of its own, unless it is UTF-8 already.
+    pub fn to_utf8(self) -> Cow<'a, str> {
+        let mut converted = String::new();
+        match self {
+            Self::Utf8(text) => Cow::Borrowed(text),
+            Self::Units(_) => {
+                self.as_utf8(&mut converted);
+                Cow::Owned(converted)
+            }
+        }
+    }
+
     /// As UTF-8: borrowed where it is UTF-8 already, else written to the emptied `scratch`.
     pub fn as_utf8<'b>(self, scratch: &'b mut String) -> &'b str
     where
         'a: 'b,
     {
         match self {
-            Self::Ascii(text) => text,
+            Self::Utf8(text) => text,
             Self::Units(units) => {
                 scratch.clear();
                 let mut transcoder = Transcoder::default();
@@ -106,8 +123,8 @@ impl Transcoder {
 
     pub fn push_text(&mut self, text: Text, out: &mut String) {
         match text {
-            Text::Ascii("") => {}
-            Text::Ascii(text) => {
+            Text::Utf8("") => {}
+            Text::Utf8(text) => {
                 self.finish(out);
                 out.push_str(text);
             }

@@ -48,6 +48,14 @@ def test_long_runs(run: str, text: str, times: int) -> None:
     assert OURS.encode_ordinary(run * times + text) == theirs().encode_ordinary(run * times + text)
 
 
+@given(st.lists(texts_with_surrogates, max_size=3).map("".join), st.sampled_from(["é", "€ ", "\U0001f600\n"]))
+def test_long_texts(text: str, seam: str) -> None:
+    """Longer than what becomes UTF-8 at a time, from every width of code units."""
+    long = (text + seam) * (1 + 40_000 // len(text + seam))
+    assert OURS.encode_ordinary(long) == theirs().encode_ordinary(long)
+    assert OURS.encode(long, allowed_special="all") == theirs().encode(long, allowed_special="all")
+
+
 @given(texts)
 def test_every_control_token_allowed(text: str) -> None:
     assert OURS.encode(text, allowed_special="all") == theirs().encode(text, allowed_special="all")

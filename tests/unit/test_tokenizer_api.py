@@ -151,6 +151,15 @@ def test_numbers_out_of_the_question() -> None:
         TOKENIZER.encode_segments([b"a"])
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_refusal_ends_a_batch(threads: int) -> None:
+    """Lists are made while the rest is encoded; those of a batch that fails are dropped."""
+    batch = ["A word, and another. " * 5_000] * 20 + ["<|start|>"]
+    with pytest.raises(HarmonyError, match=r"disallowed special token '<\|start\|>'"):
+        TOKENIZER.encode_batch(batch, num_threads=threads)
+    assert TOKENIZER.encode_batch(batch[:-1], num_threads=threads) == [TOKENIZER.encode(batch[0])] * 20
+
+
 @pytest.mark.parametrize("collecting", [True, False])
 def test_a_batch_leaves_the_garbage_collector_as_it_was(collecting: bool) -> None:
     was_on = gc.isenabled()

@@ -10,6 +10,7 @@
 use super::{
     heap,
     stretch::Stretch,
+    white::{self, White},
     window::{self, Window},
 };
 use crate::{
@@ -35,11 +36,12 @@ const PATIENCE: usize = 2048;
 pub struct Long {
     window: Box<Window>,
     stretch: Box<Stretch>,
+    white: White,
 }
 
 impl Default for Long {
     fn default() -> Self {
-        Self { window: Window::new(), stretch: Stretch::new() }
+        Self { window: Window::new(), stretch: Stretch::new(), white: White::default() }
     }
 }
 
@@ -54,7 +56,14 @@ impl Long {
         let (mut failed_at, mut failures) = (0, 0);
         // After a seam that did not hold, windows go on for a while.
         let (mut stretch_at, mut patience) = (0, PATIENCE);
+        // The same for white space, all of whose wrong tries are counted.
+        let (mut white_at, mut white_patience) = (0, piece.len());
         while at < piece.len() {
+            if at >= white_at && white::is_white(&piece[at..]) && !is_run(&piece[at..]) {
+                at = self.white.merge(pairs, piece, at, first, &mut white_patience, out);
+                white_at = at + WIDTH;
+                continue;
+            }
             if at >= stretch_at && !is_run(&piece[at..]) {
                 if let Some(merged) = self.stretch.merge(pairs, &piece[at..], first, out) {
                     at += merged;

@@ -1,13 +1,15 @@
 //! Byte-pair merging of one piece: the pair of neighbours with the lowest rank first, leftmost on a tie.
 //!
-//! [`batch`] merges many pieces of up to 126 bytes at once, [`window`] one of up to 512. [`long`] joins
-//! windows to any length, many at once in a [`stretch`]. [`heap`] is the slow twin of them all, and what
-//! `long` falls back to.
+//! [`tiny`] merges a piece of up to 4 bytes, [`batch`] many of up to 126 at once, [`window`] one of up to
+//! 512. [`long`] joins windows to any length, many at once in a [`stretch`], and [`white`] is its short cut
+//! through white space. [`heap`] is the slow twin of them all, and what `long` falls back to.
 
 pub mod batch;
 pub mod heap;
 pub mod long;
 pub mod stretch;
+pub mod tiny;
+pub mod white;
 pub mod window;
 
 /// The lowest of `keys`, of which there are a multiple of 8.

@@ -1,10 +1,7 @@
 //! `allowed_special` and `disallowed_special` as tiktoken means them, at no cost for texts without `<|`.
 
 use super::text;
-use crate::{
-    special::{Names, OPEN, Policy, SpecialTokens},
-    utf8::{Text, Units},
-};
+use crate::special::{self, Names, OPEN, Policy, SpecialTokens};
 use pyo3::{
     exceptions::PyTypeError,
     prelude::*,
@@ -73,6 +70,9 @@ impl<'py> Special<'py> {
     /// What to do with the control tokens in `texts`. Raises if one of them has a disallowed string that
     /// is no control token's name: those, arbitrary as they are, Python looks for itself.
     pub fn policy(&self, known: &SpecialTokens, texts: &[Bound<'py, PyString>]) -> PyResult<Policy> {
+        if self.allowed.is_empty() && self.disallowed.is_empty() {
+            return Ok(Policy::ALL_TEXT);
+        }
         let by_name = matches!(self.allowed, Choice::Names(_)) || matches!(self.disallowed, Choice::Names(_));
         // Without names there is nothing to collect, and looking ahead for `<|` would save nothing.
         let opens = !by_name || any_opens(texts)?;
@@ -98,6 +98,14 @@ impl<'py> Special<'py> {
 }
 
 impl Choice<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::All => false,
+            Self::Names(names) => names.is_empty(),
+        }
+    }
+
     fn names(&self, known: &SpecialTokens) -> Names {
         match self {
             Self::None => Names::None,
@@ -162,22 +170,9 @@ fn refuse_unknown(
 
 fn any_opens(texts: &[Bound<'_, PyString>]) -> PyResult<bool> {
     for text in texts {
-        if opens(text::of(text)?) {
+        if special::opens(text::of(text)?) {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-/// Whether `<|` is in the text.
-fn opens(text: Text) -> bool {
-    fn has<T: Copy + Into<u32>>(units: &[T]) -> bool {
-        units.windows(2).any(|pair| pair[0].into() == u32::from(b'<') && pair[1].into() == u32::from(b'|'))
-    }
-    match text {
-        Text::Ascii(text) => memchr::memmem::find(text.as_bytes(), OPEN.as_bytes()).is_some(),
-        Text::Units(Units::One(units)) => has(units),
-        Text::Units(Units::Two(units)) => has(units),
-        Text::Units(Units::Four(units)) => has(units),
-    }
 }

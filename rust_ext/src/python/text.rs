@@ -19,7 +19,7 @@ pub fn of<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Text<'a>> {
     Ok(match unsafe { string.data() }? {
         PyStringData::Ucs1(bytes) if bytes.is_ascii() => {
             // SAFETY: ASCII is UTF-8.
-            Text::Ascii(unsafe { str::from_utf8_unchecked(bytes) })
+            Text::Utf8(unsafe { str::from_utf8_unchecked(bytes) })
         }
         PyStringData::Ucs1(units) => Text::Units(Units::One(units)),
         PyStringData::Ucs2(units) => Text::Units(Units::Two(units)),
@@ -27,10 +27,13 @@ pub fn of<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Text<'a>> {
     })
 }
 
-/// Calls `work` with the UTF-8 of `string`, without the GIL unless the text is short.
-pub fn with_utf8<T: Send>(string: &Bound<'_, PyString>, work: impl FnOnce(&str) -> T + Send) -> PyResult<T> {
+/// Calls `work` with the text of `string` and room for its UTF-8, without the GIL unless the text is short.
+pub fn with_text<T: Send>(
+    string: &Bound<'_, PyString>,
+    work: impl FnOnce(Text, &mut String) -> T + Send,
+) -> PyResult<T> {
     let text = of(string)?;
-    let whole = || with_string(|scratch| work(text.as_utf8(scratch)));
+    let whole = || with_string(|scratch| work(text, scratch));
     Ok(if text.len() > WORTH_DETACHING { string.py().detach(whole) } else { whole() })
 }
 
