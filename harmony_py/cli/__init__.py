@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "render": "a conversation to tokens",
     "parse": "tokens to messages",
     "inspect": "what every token of a stream is",
+    "serve": "OpenAI's APIs on this machine, over any engine",
     "conform": "test an implementation of the harmony format: ours, openai-harmony, your own",
     "vocab": "the vocabulary as a file, so that other libraries work offline",
     "doctor": "what is installed, and whether it works",

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harmony_py.serve.errors import ServeError
@@ -129,14 +130,12 @@ class Workers:
     def _work(self, runner: Runner) -> None:
         running: set[Job] = set()
         while (jobs := self._next(runner.slots - len(running), wait=not running)) is not None:
-            told = [news for job in jobs for news in _start(runner, job, running)]
+            self._tell([news for job in jobs for news in _start(runner, job, running)])
             for job in [job for job in running if job.cancelled]:
                 running.discard(job)
                 runner.stop(job)
             if running:
-                told += _step(runner, running)
-            if not self._tell(told):
-                break
+                self._tell(_step(runner, running))
         for job in running:
             runner.stop(job)
 
@@ -149,14 +148,11 @@ class Workers:
                 return None
             return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
-    def _tell(self, told: list[tuple[Job, Started | Arrival]]) -> bool:
-        """Whether there was still somebody to be told."""
-        try:
-            if told:
+    def _tell(self, told: list[tuple[Job, Started | Arrival]]) -> None:
+        # A loop that is closed has nobody left who could be told.
+        if told:
+            with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._hear, told)
-        except RuntimeError:  # the loop is closed
-            return False
-        return True
 
 
 def _start(runner: Runner, job: Job, running: set[Job]) -> Iterator[tuple[Job, Started | Arrival]]:
