@@ -10,6 +10,7 @@ Then point a client at http://127.0.0.1:8000/v1. Only this machine can reach it 
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -67,11 +68,12 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     app = application(runners_of(options), settings)
     if options.host not in _LOOPBACK and not settings.api_keys:
-        print(
-            f"Anybody who reaches {options.host} may use this server: there is no --api-key.", file=sys.stderr
-        )
-    print(f"Serving {', '.join(settings.models)} at http://{options.host}:{options.port}/v1", file=sys.stderr)
-    server.run(app, host=options.host, port=options.port)
+        print(f"No --api-key: whoever reaches {options.host} may use this server.", file=sys.stderr)
+
+    def ready(url: str) -> None:
+        print(f"Serving {', '.join(settings.models)} at {url}/v1", file=sys.stderr, flush=True)
+
+    server.run(app, host=options.host, port=options.port, ready=ready)
     return 0
 
 
@@ -114,13 +116,17 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
 
 def _made(spelled: str, context: int | None) -> Runner:
     """What a factory makes: a runner, or an engine that draws one answer at a time."""
-    import importlib
-
-    from harmony_py.errors import EngineError
+    from harmony_py.errors import HarmonyError
     from harmony_py.serve.runners import Interleaved
 
-    module, _, factory = spelled.partition(":")
-    if not factory:
-        raise EngineError("serve", f"--engine: expected MODULE:FACTORY, found {spelled!r}")
-    made: Any = getattr(importlib.import_module(module), factory)()
+    module, colon, factory = spelled.partition(":")
+    if not colon:
+        raise HarmonyError(f"--engine {spelled}: expected MODULE:FACTORY")
+    # As with `python -m`, a module in the current folder is found.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        made: Any = getattr(importlib.import_module(module), factory)()
+    except (ImportError, AttributeError) as problem:
+        raise HarmonyError(f"--engine {spelled}: {problem}") from problem
     return made if hasattr(made, "slots") else Interleaved(made, context=context)

@@ -51,6 +51,8 @@ class Pool:
         An exception stands for an answer that cannot go on, because of its mask; it is out of the pool then,
         as one that is finished is. If the model itself fails, that is raised, and all stay as they were.
         """
+        if not self:
+            return
         speaking = self._speaking.copy()
         parts = self._parts()
         began = time.perf_counter()

@@ -12,6 +12,8 @@ import uvicorn
 from harmony_py.errors import HarmonyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
     from typing_extensions import Self
 
@@ -20,10 +22,42 @@ LOOPBACK: Final = "127.0.0.1"
 PATIENCE: Final = 5
 """Seconds for answers under way, once the server is told to end."""
 
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
 
-def run(app: ASGIApp, *, host: str = LOOPBACK, port: int = 8000) -> None:
-    """Serve until interrupted."""
-    uvicorn.run(app, host=host, port=port, **_OPTIONS)
+_OPTIONS: Final[dict[str, Any]] = {
+    "log_level": "warning",
+    "access_log": False,
+    "lifespan": "on",
+    "timeout_graceful_shutdown": PATIENCE,
+    "server_header": False,
+    "ws": "none",
+}
+
+
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket at that address, and its URL; port 0 is any that is free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise HarmonyError(f"cannot listen at {host}, port {port}: {error.strerror}") from error
+    name = f"[{host}]" if ":" in host else host
+    return listening, f"http://{name}:{listening.getsockname()[1]}"
+
+
+def run(
+    app: ASGIApp,
+    *,
+    host: str = LOOPBACK,
+    port: int = 8000,
+    ready: Callable[[str], object] = lambda url: None,
+) -> None:
+    """Serve until interrupted. `ready` is told the URL once clients can connect."""
+    listening, url = listen(host, port)
+    with listening:
+        ready(url)
+        uvicorn.Server(uvicorn.Config(app, **_OPTIONS)).run(sockets=[listening])
 
 
 class Background:
@@ -34,8 +68,7 @@ class Background:
     """
 
     def __init__(self, app: ASGIApp, *, host: str = LOOPBACK, port: int = 0) -> None:
-        self._socket = socket.create_server((host, port))
-        self.url: Final = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._socket, self.url = listen(host, port)
         self._server = uvicorn.Server(uvicorn.Config(app, **_OPTIONS))
         self._thread = threading.Thread(target=self._serve, name="harmony-py-server", daemon=True)
 
@@ -52,17 +85,5 @@ class Background:
         self._thread.join()
 
     def _serve(self) -> None:
-        try:
+        with self._socket:
             self._server.run(sockets=[self._socket])
-        finally:
-            self._socket.close()
-
-
-_OPTIONS: Final[dict[str, Any]] = {
-    "log_level": "warning",
-    "access_log": False,
-    "lifespan": "on",
-    "timeout_graceful_shutdown": PATIENCE,
-    "server_header": False,
-    "ws": "none",
-}
