@@ -10,6 +10,7 @@ COMMANDS = {
     "render": "conversations to tokens beside openai-harmony",
     "parse": "tokens to messages beside openai-harmony",
     "decode": "tokens of the model, one by one, beside transformers",
+    "serve": "OpenAI's API over HTTP, the toy behind it, beside the server of transformers",
     "kernels": "the model's multiplications on the processor beside torch and the memory",
     "constrain": "masks: what the vocabulary, a specification and each token cost",
     "vllm_parser": "vLLM's parser and renderer beside ours, in an unpacked vLLM",
