@@ -113,8 +113,9 @@ class Decoder(NamedTuple):
         x = normalise(torch.cat(wanted), self.weights.norm, self.config.norm_eps)
         if not len(x):
             return [x.new_empty(0, self.config.vocab, dtype=torch.float32) for _ in rows]
-        logits = self.kernels.linear(x, self.weights.unembedding, None).float()
-        return list(torch.split(logits, [row.wanted for row in rows]))
+        logits = self.kernels.linear(x, self.weights.unembedding, None)
+        # Row by row: memory for all of them at once would be mapped anew, and its pages cleared, each step.
+        return [each.float() for each in torch.split(logits, [row.wanted for row in rows])]
 
     def prefill(
         self,
