@@ -88,9 +88,12 @@ def chat_template() -> str:
     """A template that gives the prompt that we render, whatever place is asked for."""
     encoding = load_harmony_encoding()
     system = SystemContent(conversation_start_date=time.strftime("%Y-%m-%d")).with_reasoning_effort(EFFORT)
-    developer = DeveloperContent().with_function_tools([ToolDescription(**WEATHER)])  # type: ignore[arg-type]
-    said = [(Role.SYSTEM, system), (Role.DEVELOPER, developer), (Role.USER, PLACE)]
-    messages = [Message.from_role_and_content(role, content) for role, content in said]
+    developer = DeveloperContent().with_function_tools([ToolDescription.model_validate(WEATHER)])
+    messages = [
+        Message.from_role_and_content(Role.SYSTEM, system),
+        Message.from_role_and_content(Role.DEVELOPER, developer),
+        Message.from_role_and_content(Role.USER, PLACE),
+    ]
     prompt = encoding.decode(encoding.render_conversation_for_completion(messages))
     before, after = prompt.split(PLACE)
     raw = "{{% raw %}}{}{{% endraw %}}".format
@@ -179,16 +182,14 @@ class Heard(NamedTuple):
     asked: float
     times: list[float]
     """When each piece of text came."""
+    gaps: list[float]
+    """Between pieces of the same thought or call: between these are tokens that no client sees."""
     is_whole: bool
     """The stream ended as it should."""
 
     @property
     def first(self) -> float:
         return self.times[0] - self.asked if self.times else float("nan")
-
-    @property
-    def gaps(self) -> list[float]:
-        return [later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False)]
 
 
 async def ask(server: Server, place: str) -> Heard:
@@ -200,7 +201,8 @@ async def ask(server: Server, place: str) -> Heard:
     writer.write(f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     pieces: list[str] = []
     times: list[float] = []
-    is_whole = False
+    gaps: list[float] = []
+    kind, is_whole = "", False
     async for line in reader:
         if not line.startswith(b"data: "):
             continue
@@ -210,19 +212,22 @@ async def ask(server: Server, place: str) -> Heard:
         if "error" in chunk:
             break
         for choice in chunk["choices"]:
-            piece = _piece(choice["delta"])
-            if piece:
-                pieces.append(piece)
+            for kind_, piece in _pieces(choice["delta"]):
                 times.append(time.monotonic())
+                gaps += [times[-1] - times[-2]] if kind_ == kind else []
+                pieces.append(piece)
+                kind = kind_
             is_whole |= choice.get("finish_reason") is not None
     writer.close()
-    return Heard("".join(pieces), asked, times, is_whole)
+    return Heard("".join(pieces), asked, times, gaps, is_whole)
 
 
-def _piece(delta: dict[str, Any]) -> str:
+def _pieces(delta: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The text in a delta, with what it is part of."""
     calls = [call["function"] for call in delta.get("tool_calls") or ()]
-    arguments = "".join(call.get("arguments") or "" for call in calls)
-    return (delta.get("reasoning_content") or "") + (delta.get("content") or "") + arguments
+    told = {name: delta.get(name) or "" for name in ("reasoning_content", "content")}
+    told["call"] = "".join(call.get("arguments") or "" for call in calls)
+    yield from ((kind, text) for kind, text in told.items() if text)
 
 
 class Round(NamedTuple):

@@ -126,12 +126,11 @@ class Sampler:
     def draw(self, logits: Tensor, step: int, allowed: Tensor | None = None) -> Drawn:
         """The token of this step, by logits [vocab] in float32 and where they are `allowed`."""
         scores = self._scores(logits, allowed)
-        best = float(scores.max())
+        token = likeliest(scores)
+        best = float(scores[token])
         if not math.isfinite(best):
             raise SamplingError("logits", best, _UNUSABLE.get(best, "numbers, and none of them NaN"))
-        if self.sampling.temperature == 0:
-            token = int(scores.argmax())
-        else:
+        if self.sampling.temperature > 0:
             ids, weights = candidates(scores, self.sampling)
             token = int(ids[pick(weights, uniform(self.seed, step))])
         logprobs = logits.log_softmax(0)
@@ -152,6 +151,12 @@ _UNUSABLE: Final = {
     -math.inf: "at least one token that mask and logit_bias leave; they forbid every one",
     math.inf: "finite numbers",
 }
+
+
+def likeliest(scores: Tensor) -> int:
+    """The id of the highest score, of equals the lowest id; of one that is NaN, if there is any."""
+    # On the processor numpy finds it ten times as fast as torch.
+    return int(scores.numpy().argmax()) if scores.is_cpu else int(scores.argmax())
 
 
 def candidates(scores: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
