@@ -43,12 +43,12 @@ MOST_TOKENS: Final = 120
 PLACE: Final = "PLACE"
 
 NOTES: Final = """\
-Servers and clients on one machine, everything through HTTP. Each client asks for the weather in a place of its
-own, a word drawn from the vocabulary, and reads the thoughts and the call that name it. The prompts' tokens
-are the same for all, decoding is greedy, an answer some {tokens} tokens long. Rounds are interleaved, one
-server working at a time; medians of {repeats}. A text is right if it is what the same server answered to that
-question alone, and names the place. Ours runs the checkpoint as it lies, in MXFP4; transformers gets the same
-weights unpacked to bfloat16."""
+Servers and clients on one machine, everything through HTTP. Each client asks for the weather in a place of
+its own, a word drawn from the vocabulary, and reads the thoughts and the call that name it. The prompts'
+tokens are the same for all, decoding is greedy, an answer some {tokens} tokens long. Rounds are interleaved,
+one server working at a time; medians of {repeats}. A text is right if it is what the same server answered to
+that question alone, and names the place. Ours runs the checkpoint as it lies, in MXFP4; transformers gets the
+same weights unpacked to bfloat16."""
 
 
 # -- what is asked -----------------------------------------------------------------------------------------

@@ -215,6 +215,8 @@ def _attention_of_one(
     kv_heads = len(keys)
     # The heads that share a key are queries side by side.
     beside = query.view(1, kv_heads, heads // kv_heads, width)
+    mixed: Tensor
+    log_sum: Tensor
     mixed, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         beside, keys[None], values[None], scale=width**-0.5
     )
