@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from harmony_py.model import Sampling
+from harmony_py.model.memory import available
 from harmony_py.serve.runners import require_slots
 
 if TYPE_CHECKING:
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
 
 
 class Batched:
-    """A model with `slots` answers at once, which join and leave between its steps.
+    """A model with up to `slots` answers at once, which join and leave between its steps.
 
-    The caches of as many conversations that are over are kept, so that the next turn runs only what is new.
+    What their caches may come to is never more than `memory` bytes, by default half of what the weights
+    leave of the machine's: an answer begins when there is room for the longest that it may become. The caches
+    of conversations that are over are kept where there is room, so that the next turn runs only what is new.
     """
 
     masks: Final = True
     logprobs: Final = True
 
-    def __init__(self, model: Model, *, slots: int = 16) -> None:
+    def __init__(self, model: Model, *, slots: int = 16, memory: int | None = None) -> None:
         self.slots: Final = require_slots(slots)
         self.context: Final = model.max_context
         self._model: Final = model
@@ -33,6 +36,13 @@ class Batched:
         self._answers: Final[dict[Hashable, Answer]] = {}
         self._keys: Final[dict[Answer, Hashable]] = {}
         self._shelf: Final = Shelf(slots)
+        self._memory: Final = _half_of_the_rest(model) if memory is None else memory
+        self._reserved: Final[dict[Hashable, int]] = {}
+
+    def takes(self, asked: Asked) -> bool:
+        if not self._answers or self._memory is None:
+            return True
+        return sum(self._reserved.values()) + self._most(asked) <= self._memory
 
     def start(self, key: Hashable, asked: Asked) -> None:
         sampling = Sampling(**asked.sampling)
@@ -43,7 +53,8 @@ class Batched:
             self._shelf.put(cache)
             raise
         self._pool.add(answer)
-        self._answers[key], self._keys[answer] = answer, key
+        self._answers[key], self._keys[answer], self._reserved[key] = answer, key, self._most(asked)
+        self._clear_shelf()
 
     def step(self) -> Iterator[tuple[Hashable, Outcome]]:
         # All at once: who reads along may take a while, and stop answers meanwhile.
@@ -63,8 +74,19 @@ class Batched:
 
     def _over(self, key: Hashable) -> None:
         answer = self._answers.pop(key)
-        del self._keys[answer]
+        del self._keys[answer], self._reserved[key]
         self._shelf.put(answer.cache)
+        self._clear_shelf()
+
+    def _most(self, asked: Asked) -> int:
+        """Bytes that a cache may come to: it has room for twice what it holds at most."""
+        most = self.context if asked.sampling.get("max_tokens") is None else asked.sampling["max_tokens"]
+        tokens = min(len(asked.ids) + most, self.context)
+        return 2 * self._model.config.cache_bytes(tokens, self._model.dtype.itemsize)
+
+    def _clear_shelf(self) -> None:
+        if self._memory is not None:
+            self._shelf.clear_to(self._memory - sum(self._reserved.values()))
 
 
 class Shelf:
@@ -83,6 +105,11 @@ class Shelf:
         while len(self._caches) > self._limit:
             self._caches.popitem(last=False)
 
+    def clear_to(self, memory: int) -> None:
+        """Forget the oldest until the others take no more than `memory` bytes."""
+        while self._caches and sum(cache.nbytes for cache in self._caches.values()) > memory:
+            self._caches.popitem(last=False)
+
     def take(self, ids: Sequence[int]) -> Cache | None:
         """The cache that has most of `ids`, if that is most of the cache too: another conversation may yet go
         on with the rest."""
@@ -92,6 +119,12 @@ class Shelf:
             if shared > most and 2 * shared >= cache.length:
                 best, most = cache, shared
         return None if best is None else self._caches.pop(id(best))
+
+
+def _half_of_the_rest(model: Model) -> int | None:
+    """Of the machine's memory, half of what the weights leave; None where nobody knows how much there is."""
+    there = available(model.device)
+    return None if there is None else max(0, there - model.config.weight_bytes) // 2
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -53,6 +53,10 @@ class Runner(Protocol):
         """Whether its steps tell the likeliest tokens, as many as `logprobs` in the sampling says."""
         ...
 
+    def takes(self, asked: Asked) -> bool:
+        """Whether there is room for it now. If nothing is under way there always is."""
+        ...
+
     def start(self, key: Hashable, asked: Asked) -> None:
         """Begin. A mistake in what is asked is raised, and nothing has begun."""
         ...
@@ -87,6 +91,9 @@ class Interleaved:
         self.masks: Final = masks
         self._engine: Final = engine
         self._under_way: Final[dict[Hashable, Iterator[Step]]] = {}
+
+    def takes(self, asked: Asked) -> bool:
+        return True
 
     def start(self, key: Hashable, asked: Asked) -> None:
         steps = self._engine.generate(asked.ids, asked.sampling, mask=asked.mask)

@@ -129,8 +129,9 @@ class Workers:
 
     def _work(self, runner: Runner) -> None:
         running: set[Job] = set()
-        while (jobs := self._next(runner.slots - len(running), wait=not running)) is not None:
-            self._tell([news for job in jobs for news in _start(runner, job, running)])
+        while not self._closing:
+            while (next_job := self._next(runner, running)) is not None:
+                self._tell(list(_start(runner, next_job, running)))
             for job in [job for job in running if job.cancelled]:
                 running.discard(job)
                 runner.stop(job)
@@ -139,14 +140,17 @@ class Workers:
         for job in running:
             runner.stop(job)
 
-    def _next(self, most: int, *, wait: bool) -> list[Job] | None:
-        """The jobs to begin with; None if there will be no more of anything."""
+    def _next(self, runner: Runner, running: set[Job]) -> Job | None:
+        """The next job to begin, waited for if there is nothing else to do. None: go on with what there is.
+
+        One that there is no room for keeps its place, and those behind it wait too: else it would for ever.
+        """
         with self._changed:
-            while wait and not self._waiting and not self._closing:
+            while not (running or self._waiting or self._closing):
                 self._changed.wait()
-            if self._closing:
+            if self._closing or not self._waiting or len(running) >= runner.slots:
                 return None
-            return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            return self._waiting.popleft() if runner.takes(self._waiting[0].asked) else None
 
     def _tell(self, told: list[tuple[Job, Started | Arrival]]) -> None:
         # A loop that is closed has nobody left who could be told.

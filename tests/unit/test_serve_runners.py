@@ -108,6 +108,32 @@ def test_what_is_wrong_is_said_and_costs_no_cache() -> None:
         Batched(MODEL, slots=0)
 
 
+def test_an_answer_waits_until_there_is_memory_for_the_longest_it_may_become() -> None:
+    one = 2 * CONFIG.cache_bytes(70, 4)
+    runner = Batched(MODEL, slots=9, memory=int(2.5 * one))
+    asked = Asked(PROMPT, {"temperature": 0, "max_tokens": 10, "stop": []})
+    assert runner.takes(asked._replace(sampling={}))  # with nothing under way there always is room
+    runner.start("a", asked)
+    assert runner.takes(asked)
+    assert not runner.takes(asked._replace(sampling={}))  # as long as the context is
+    runner.start("b", asked)
+    assert not runner.takes(asked)
+    drain(runner)
+    assert runner.takes(asked)
+
+
+def test_kept_caches_make_room() -> None:
+    one = 2 * CONFIG.cache_bytes(70, 4)
+    asked = Asked(PROMPT, {"temperature": 0, "max_tokens": 10, "stop": []})
+    for memory, reused in ((4 * one, 59), (0, 0)):
+        runner = Batched(MODEL, slots=9, memory=memory)
+        runner.start("a", asked)
+        drain(runner)
+        runner.start("b", asked)
+        list(runner.step())
+        assert runner.reused("b") == reused
+
+
 def test_the_shelf_gives_the_nearest_and_forgets_the_oldest() -> None:
     def cache(tokens: list[int]) -> Any:
         made = MODEL.new_cache()
