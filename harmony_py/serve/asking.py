@@ -8,6 +8,7 @@ from harmony_py.errors import WireError
 from harmony_py.serve.constraints import mask_for, spec_of
 from harmony_py.serve.errors import ServeError
 from harmony_py.serve.runners import Asked
+from harmony_py.serve.stops import check_stops
 
 if TYPE_CHECKING:
     from harmony_py.chat import Conversation
@@ -63,8 +64,9 @@ def _refuse_unsupported(options: Options, settings: Settings, runner: Runner) ->
     for name in ("frequency_penalty", "presence_penalty"):
         if getattr(options, name):
             raise _cannot(name, "penalties are not supported here")
-    if options.stop:
-        raise _cannot("stop", "stop strings are not supported here")
+    check_stops(options.stop)
+    if options.stop and options.logprobs:
+        raise _cannot("logprobs", "not together with 'stop'")
     if options.n > settings.choices:
         raise WireError(f"Invalid 'n': at most {settings.choices} here.", "n", "invalid_value")
     if (options.logprobs or options.top_logprobs) and not runner.logprobs:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
 from harmony_py.format.events import MessageEnd, MessageStart
+from harmony_py.serve.stops import Stops
 from harmony_py.wire import Turn, Usage
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class Choice:
     """What one job of a request draws. Nothing of it is lost, however malformed it is.
 
-    It is over when the engine says so, and behind a call; and where the model begins to speak for somebody
-    else, before that.
+    It is over when the engine says so, and behind a call; before a stop string; and where the model begins to
+    speak for somebody else.
     """
 
     def __init__(self, index: int, asked: Asked, options: Options, encoding: HarmonyEncoding) -> None:
@@ -36,26 +37,38 @@ class Choice:
         self._tools: Final = options.tools.full()
         self._parser: Final = encoding.parser(Role.ASSISTANT, policy="recover", tools=self._tools)
         self._entries: Final[list[Entry] | None] = [] if options.logprobs else None
+        self._stops: Final = Stops(options.stop, options.tools) if options.stop else None
         self._is_cut = False
 
     def take(self, step: Step) -> tuple[list[Event], Entry | None]:
         """What a token brings about, and its entry where log probabilities are wanted."""
         self.tokens.append(step.token)
-        events = self._parser.feed(step.token)
         entry = None
         if self._entries is not None:
             entry = _entry(self._encoding, step)
             self._entries.append(entry)
         if step.finish is not None:
             self.end("stop" if step.finish == "stop" else "length")
+        return self._shown(self._own(self._parser.feed(step.token))), entry
+
+    def _own(self, events: list[Event]) -> list[Event]:
+        """The events of the assistant's part."""
         for place, event in enumerate(events):
             if isinstance(event, MessageStart) and event.header.role is not Role.ASSISTANT:
                 self._cut_before(event.message_index)
-                return events[:place], entry
+                return events[:place]
             if isinstance(event, MessageEnd) and event.message.is_tool_call:
                 # However it ended, what comes next is for the tool to say.
                 self.end("stop")
-        return events, entry
+        return events
+
+    def _shown(self, events: list[Event]) -> list[Event]:
+        if self._stops is None:
+            return events
+        events = self._stops.feed(events)
+        if self._stops.found:
+            self.end("stop")
+        return events
 
     def end(self, stop: Stop) -> None:
         """No more tokens come."""
@@ -63,14 +76,15 @@ class Choice:
 
     def last_events(self) -> list[Event]:
         """What the end brings about."""
-        return [] if self._is_cut else self._parser.finish()
+        return [] if self._is_cut else self._shown(self._parser.finish())
 
     def parsed(self) -> ParseResult:
         """All of it at once."""
         return self._encoding.parse(self.tokens, Role.ASSISTANT, policy="recover", tools=self._tools)
 
     def turn(self) -> Turn:
-        return Turn.of(self.parsed(), self.stop, self._entries)
+        turn = Turn.of(self.parsed(), self.stop, self._entries)
+        return turn if self._stops is None else turn._replace(messages=self._stops.cut(turn.messages))
 
     def usage(self) -> Usage:
         return Usage.of(self._prompt, self.parsed(), cached=self.reused)

@@ -152,6 +152,20 @@ def test_max_tokens_are_kept_and_said(answering: openai.OpenAI) -> None:
     assert response.incomplete_details.reason == "max_output_tokens"
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_stop_string_ends_the_content_and_not_the_thoughts(
+    answering: openai.OpenAI, streamed: bool
+) -> None:
+    asked: Any = {"model": "m", "messages": QUESTION, "stop": ["nowhere", " in Ł", "look"]}
+    if streamed:
+        with answering.chat.completions.stream(**asked) as stream:
+            choice = stream.until_done().get_final_completion().choices[0]
+    else:
+        choice = answering.chat.completions.create(**asked).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("It rains", "stop")
+    assert getattr(choice.message, "reasoning", None) == "I should look."
+
+
 def test_responses_are_remembered_and_forgotten(answering: openai.OpenAI) -> None:
     kept = answering.responses.create(model="m", input="Rain?", metadata={"mine": "1"})
     assert answering.responses.retrieve(kept.id).to_dict() == kept.to_dict()

@@ -158,6 +158,9 @@ def test_health_and_metrics(web: httpx2.Client) -> None:
         ({"presence_penalty": -1}, "presence_penalty"),
         ({"logprobs": True}, "logprobs"),
         ({"n": 9}, "n"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["x" * 300]}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         (
             {
