@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def create(service: Service, request: Request) -> Response:
-    body = await read_json(request, service.settings.body_bytes)
+    body = await read_json(request, service.settings)
     options, asked = await service.in_thread(_read, service, body)
     reply = Reply.to(options, reply_id=random_id("chatcmpl"), created=int(time.time()))
     run = service.run(asked, options)

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import anyio
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from harmony_py.errors import WireError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+    from harmony_py.serve.settings import Settings
 
 T = TypeVar("T")
 
@@ -41,8 +45,22 @@ def error_response(error: WireError) -> Response:
     return Json(body_of(error), status_of(error), headers_of(error))
 
 
-async def read_json(request: Request, limit: int) -> Any:
-    """The body as JSON; `WireError` if it is none, or longer than `limit` bytes."""
+async def read_json(request: Request, settings: Settings) -> Any:
+    """The body as JSON; `WireError` if it is none, longer than is allowed, or does not come."""
+    try:
+        with anyio.fail_after(settings.seconds):
+            body = await _read(request, settings.body_bytes)
+    except TimeoutError:
+        raise ServeError(408, "The request did not come to its end in time.", code="timeout") from None
+    except ClientDisconnect:
+        raise ClientGoneError from None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"We could not parse the JSON body of your request: {error}") from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
     pieces = []
     length = 0
     async for piece in request.stream():
@@ -50,10 +68,7 @@ async def read_json(request: Request, limit: int) -> Any:
         if length > limit:
             raise ServeError(413, f"The request is longer than {limit} bytes.", code="request_too_large")
         pieces.append(piece)
-    try:
-        return json.loads(b"".join(pieces))
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"We could not parse the JSON body of your request: {error}") from None
+    return b"".join(pieces)
 
 
 async def until_gone(receive: Receive, work: Awaitable[T]) -> T:

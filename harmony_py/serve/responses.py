@@ -87,7 +87,7 @@ class Live:
 
 
 async def create(service: Service, request: Request) -> Response:
-    body = await read_json(request, service.settings.body_bytes)
+    body = await read_json(request, service.settings)
     asked, prompt = await service.in_thread(_read, service, body)
     reply = Reply.to(asked, reply_id=random_id("resp"), created_at=int(time.time()))
     live = Live(service, service.run(prompt, asked.options), asked, reply)

@@ -341,3 +341,16 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_request() -> None:
             with socket.create_connection((host, int(port))) as connection:
                 connection.sendall(sent)
         assert httpx2.post(server.url + CHAT, json=ASKED).status_code == 200
+        assert 'status="500"' not in httpx2.get(server.url + "/metrics").text
+
+
+def test_a_request_that_does_not_come_to_its_end() -> None:
+    with serving(Says(ANSWER), seconds=0.2) as server:
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+            answer = b""
+            while b"}}" not in answer and (more := connection.recv(4096)):
+                answer += more
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"timeout"' in answer
