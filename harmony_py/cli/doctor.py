@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 EXTRAS: Final = {
     "torch": ("model", "the decode loop"),
     "llguidance": ("constrain", "masks for JSON Schemas"),
-    "uvicorn": ("serve", "the server"),
     "hypothesis": ("testing", "the test harness's random examples"),
     "numpy": ("numpy", "ids as numpy arrays"),
 }
