@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
@@ -78,16 +79,17 @@ class Choice:
         """What the end brings about."""
         return [] if self._is_cut else self._shown(self._parser.finish())
 
+    @cached_property
     def parsed(self) -> ParseResult:
-        """All of it at once."""
+        """All of it, once it is over."""
         return self._encoding.parse(self.tokens, Role.ASSISTANT, policy="recover", tools=self._tools)
 
     def turn(self) -> Turn:
-        turn = Turn.of(self.parsed(), self.stop, self._entries)
+        turn = Turn.of(self.parsed, self.stop, self._entries)
         return turn if self._stops is None else turn._replace(messages=self._stops.cut(turn.messages))
 
     def usage(self) -> Usage:
-        return Usage.of(self._prompt, self.parsed(), cached=self.reused)
+        return Usage.of(self._prompt, self.parsed, cached=self.reused)
 
     def _cut_before(self, message: int) -> None:
         spans = [span for span in self._parser.spans if span.message is not None and span.message < message]

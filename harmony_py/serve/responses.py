@@ -77,7 +77,7 @@ class Live:
 
     async def _remember(self, whole: dict[str, Any]) -> None:
         [choice] = self.run.choices
-        messages = choice.parsed().messages
+        messages = choice.parsed.messages
         past = self._asked.past.then(messages, whole["output"], self._asked.options.tools)
         await self._service.in_thread(self._service.store.put, whole, past)
 
@@ -153,6 +153,8 @@ async def cancel(service: Service, request: Request) -> Response:
         raise WireError("Cannot cancel a response that is over.", "response_id")
     live.cancel()
     await live.over.wait()
+    if not live.response:  # its client went away meanwhile
+        raise _unknown(response_id)
     return Json(live.response)
 
 
