@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from harmony_py.serve.runners import Asked, Outcome
 
 
+WORTH_COPYING: Final = 32
+"""So many tokens of a prompt are sooner copied than run."""
+
+
 class Batched:
     """A model with up to `slots` answers at once, which join and leave between its steps.
 
@@ -111,14 +115,13 @@ class Shelf:
             self._caches.popitem(last=False)
 
     def take(self, ids: Sequence[int]) -> Cache | None:
-        """The cache that has most of `ids`, if that is most of the cache too: another conversation may yet go
-        on with the rest."""
-        best, most = None, 0
-        for cache in self._caches.values():
-            shared = common(cache.tokens, ids)
-            if shared > most and 2 * shared >= cache.length:
-                best, most = cache, shared
-        return None if best is None else self._caches.pop(id(best))
+        """The cache that has most of `ids`, if that is nearly all of the cache. Otherwise a copy of what both
+        have in common, such as the same instructions: its conversation may yet go on with the rest."""
+        found = [(common(cache.tokens, ids), -cache.length, cache) for cache in self._caches.values()]
+        shared, length, best = max(found, key=lambda each: each[:2], default=(0, 0, None))
+        if best is None or 4 * shared >= 3 * -length > 0:
+            return best and self._caches.pop(id(best))
+        return best.fork(shared) if shared >= WORTH_COPYING else None
 
 
 def _half_of_the_rest(model: Model) -> int | None:

@@ -152,3 +152,28 @@ def test_the_shelf_gives_the_nearest_and_forgets_the_oldest() -> None:
     for _ in range(3):
         shelf.put(cache(PROMPT[:5]))
     assert len(shelf) == 2
+    shelf.put(long := cache([*PROMPT, *PROMPT]))
+    copied = shelf.take(PROMPT[:40])
+    assert copied is not None
+    assert copied is not long
+    assert copied.tokens == PROMPT[: copied.length]
+    assert shelf.take(PROMPT[:20]) is None  # too little to be worth it
+    assert long.tokens == [*PROMPT, *PROMPT]
+
+
+def test_instructions_that_many_share_are_read_once() -> None:
+    instructions, settings = PROMPT[:40], {"temperature": 0, "max_tokens": 6, "stop": []}
+    runner = Batched(MODEL, slots=8)
+    prompts = {f"{i}": [*instructions, *PROMPT[i : i + 3 + 30 * (i == 1)]] for i in range(1, 6)}
+    runner.start("1", Asked(prompts["1"], settings))
+    found = drain(runner)
+    for key in ("2", "3", "4", "5"):
+        runner.start(key, Asked(prompts[key], settings))
+    first = list(runner.step())
+    assert [runner.reused(key) for key, _ in first] == [40] * 4
+    for key, outcome in first:
+        found[str(key)] = [outcome]
+    for key, outcomes in drain(runner).items():
+        found[key] += outcomes
+    for key, prompt in prompts.items():
+        assert [step.token for step in found[key]] == alone(prompt, **settings)
