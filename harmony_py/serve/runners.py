@@ -6,6 +6,7 @@ it gives out with whom it is for.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from harmony_py.errors import EngineError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
     from harmony_py.engines import Engine, Mask, Step
+
+logger = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
@@ -114,7 +117,11 @@ class Interleaved:
         steps = self._under_way.pop(key, None)
         close = getattr(steps, "close", None)
         if close is not None:
-            close()
+            try:
+                close()
+            except Exception:
+                # The others go on.
+                logger.exception("the engine failed to end an answer")
 
     def reused(self, key: Hashable) -> int:
         return 0

@@ -10,6 +10,7 @@ import torch
 from serving import ANSWER, CALL, ENCODING, Says
 from tiny_models import TINY
 
+from harmony_py.engines import Drawn
 from harmony_py.errors import EngineError, PromptError, SamplingError
 from harmony_py.model import Model, Sampling
 from harmony_py.model.random_weights import random_weights
@@ -59,6 +60,23 @@ def test_an_engine_that_just_ends_or_fails_is_over() -> None:
     found = drain(runner)
     assert found["b"] == [None]
     assert isinstance(found["c"][0], OSError)
+
+
+def test_an_engine_that_fails_to_end_an_answer_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Clings:
+        def generate(self, ids: Any, sampling: Any = None, *, mask: Any = None) -> Any:
+            try:
+                yield from map(Drawn, range(9))
+            finally:
+                raise OSError("never")
+
+    runner = Interleaved(Clings(), slots=2)
+    for key in ("a", "b"):
+        runner.start(key, Asked([1], {}))
+    list(runner.step())
+    runner.stop("a")
+    assert "never" in caplog.text
+    assert [key for key, _ in runner.step()] == ["b"]
 
 
 def alone(prompt: list[int], **sampling: Any) -> list[int]:
