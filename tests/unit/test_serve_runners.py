@@ -77,6 +77,8 @@ def test_an_engine_that_fails_to_end_an_answer_holds_up_nobody(caplog: pytest.Lo
     runner.stop("a")
     assert "never" in caplog.text
     assert [key for key, _ in runner.step()] == ["b"]
+    runner.stop("b")
+    assert list(runner.step()) == []
 
 
 def alone(prompt: list[int], **sampling: Any) -> list[int]:
