@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harmony_py.errors import ConstraintError, PromptError, RenderError, SamplingError, WireError
 
@@ -63,7 +63,3 @@ def http_error(status: int, detail: str, path: str, method: str) -> ServeError:
     if status == 405:
         return ServeError(405, f"Not allowed to {method} on {path}.", code="method_not_supported")
     return ServeError(status, detail)
-
-
-def body_of(error: WireError) -> dict[str, Any]:
-    return error.to_dict()

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from harmony_py.errors import WireError
-from harmony_py.serve.errors import ServeError, body_of, headers_of, status_of
+from harmony_py.serve.errors import ServeError, headers_of, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,7 +42,7 @@ class Json(Response):
 
 
 def error_response(error: WireError) -> Response:
-    return Json(body_of(error), status_of(error), headers_of(error))
+    return Json(error.to_dict(), status_of(error), headers_of(error))
 
 
 async def read_json(request: Request, settings: Settings) -> Any:

@@ -32,12 +32,12 @@ def server() -> Iterator[Background]:
         yield found
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("streamed", "strict"), [(False, True), (True, False)])
 @pytest.mark.parametrize("api", MODELS)
-def test_an_agent_uses_its_tool(server: Background, api: str, streamed: bool) -> None:
+def test_an_agent_uses_its_tool(server: Background, api: str, streamed: bool, strict: bool) -> None:
     asked: list[str] = []
 
-    @agents.function_tool(strict_mode=False)
+    @agents.function_tool(strict_mode=strict)
     def get_weather(city: str) -> str:
         """Tells the weather in a city."""
         asked.append(city)
