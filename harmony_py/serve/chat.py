@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harmony_py.errors import WireError
 from harmony_py.serve.asking import ask
-from harmony_py.serve.http import DONE, EventStream, Json, dumps, read_json, until_gone
+from harmony_py.serve.http import DONE, EventStream, Json, dumps, loads, read_body, until_gone
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion, read_request
 from harmony_py.wire.ids import random_id
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def create(service: Service, request: Request) -> Response:
-    body = await read_json(request, service.settings)
+    body = await read_body(request, service.settings)
     options, asked = await service.in_thread(_read, service, body)
     reply = Reply.to(options, reply_id=random_id("chatcmpl"), created=int(time.time()))
     run = service.run(asked, options)
@@ -38,8 +38,8 @@ async def create(service: Service, request: Request) -> Response:
         raise
 
 
-def _read(service: Service, body: Any) -> tuple[Options, list[Asked]]:
-    read = read_request(body, system=service.settings.system(), builtin={})
+def _read(service: Service, body: bytes) -> tuple[Options, list[Asked]]:
+    read = read_request(loads(body), system=service.settings.system(), builtin={})
     return read.options, ask(
         read.conversation, read.options, service.encoding, service.settings, service.runner
     )

@@ -85,6 +85,7 @@ class Choice:
         return self._encoding.parse(self.tokens, Role.ASSISTANT, policy="recover", tools=self._tools)
 
     def turn(self) -> Turn:
+        self.last_events()  # where a stop string may come to light
         turn = Turn.of(self.parsed, self.stop, self._entries)
         return turn if self._stops is None else turn._replace(messages=self._stops.cut(turn.messages))
 

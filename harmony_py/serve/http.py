@@ -45,15 +45,19 @@ def error_response(error: WireError) -> Response:
     return Json(error.to_dict(), status_of(error), headers_of(error))
 
 
-async def read_json(request: Request, settings: Settings) -> Any:
-    """The body as JSON; `WireError` if it is none, longer than is allowed, or does not come."""
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """The body; `ServeError` if it is longer than is allowed, or does not come."""
     try:
         with anyio.fail_after(settings.seconds):
-            body = await _read(request, settings.body_bytes)
+            return await _read(request, settings.body_bytes)
     except TimeoutError:
         raise ServeError(408, "The request did not come to its end in time.", code="timeout") from None
     except ClientDisconnect:
         raise ClientGoneError from None
+
+
+def loads(body: bytes) -> Any:
+    """The body as JSON; `WireError` if it is none. A long one takes a while: not for the loop's thread."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harmony_py.errors import WireError
 from harmony_py.serve.asking import ask
 from harmony_py.serve.errors import ServeError
-from harmony_py.serve.http import EventStream, Json, dumps, read_json, until_gone
+from harmony_py.serve.http import EventStream, Json, dumps, loads, read_body, until_gone
 from harmony_py.wire.ids import random_id
 from harmony_py.wire.responses import Reply, ResponseStream, read_request
 
@@ -87,7 +87,7 @@ class Live:
 
 
 async def create(service: Service, request: Request) -> Response:
-    body = await read_json(request, service.settings)
+    body = await read_body(request, service.settings)
     asked, prompt = await service.in_thread(_read, service, body)
     reply = Reply.to(asked, reply_id=random_id("resp"), created_at=int(time.time()))
     live = Live(service, service.run(prompt, asked.options), asked, reply)
@@ -103,9 +103,9 @@ async def create(service: Service, request: Request) -> Response:
         raise
 
 
-def _read(service: Service, body: Any) -> tuple[ResponsesRequest, list[Asked]]:
+def _read(service: Service, body: bytes) -> tuple[ResponsesRequest, list[Asked]]:
     settings = service.settings
-    read = read_request(body, system=settings.system(), builtin={}, store=service.store)
+    read = read_request(loads(body), system=settings.system(), builtin={}, store=service.store)
     return read, ask(read.conversation, read.options, service.encoding, settings, service.runner)
 
 

@@ -11,6 +11,7 @@ from serving import ENCODING
 from harmony_py.engines import Drawn
 from harmony_py.serve.choice import Choice
 from harmony_py.serve.runners import Asked
+from harmony_py.testing import strategies as streams
 from harmony_py.wire import Options
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion
 from tests.wire_oracle import accumulated, as_api, counting
@@ -53,7 +54,8 @@ def run(tokens: Sequence[int], stops: Sequence[str]) -> tuple[Choice, list[Any]]
     whole = completion(
         Reply.to(options, reply_id="chatcmpl_1", created=1, new_id=counting()), [choice.turn()]
     )
-    assert shown(as_api(whole))["content"] == shown(accumulated(chunks))["content"]
+    streamed = shown(accumulated(chunks)).get("content")
+    assert (shown(as_api(whole))["content"] or "") == (streamed or "")
     return choice, chunks
 
 
@@ -67,6 +69,11 @@ def test_the_content_ends_before_the_first_stop_string(
     assert (message["content"] or "") == said[: min(places, default=len(said))]
     assert message.get("reasoning", "") == thought
     assert choice.stop == ("stop" if places else "length")
+
+
+@given(streams.any_stream, st.sampled_from([["e"], [" "], ["<|", "a"], ["ing", "\n"]]))
+def test_whatever_the_model_writes_the_whole_is_what_is_streamed(tokens: list[int], stops: list[str]) -> None:
+    run(tokens, stops)
 
 
 @given(TEXTS, STOPS)
