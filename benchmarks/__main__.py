@@ -12,6 +12,7 @@ COMMANDS = {
     "parse": "tokens to messages beside openai-harmony",
     "decode": "tokens of the model, one by one, beside transformers",
     "gpu": "the model on a GPU: whether its kernels are right there, then how fast they are",
+    "serve": "OpenAI's API over HTTP, the toy behind it, beside the server of transformers",
     "kernels": "the model's multiplications on the processor beside torch and the memory",
     "constrain": "masks: what the vocabulary, a specification and each token cost",
     "vllm_parser": "vLLM's parser and renderer beside ours, in an unpacked vLLM",

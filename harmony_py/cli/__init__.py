@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "inspect": "what every token of a stream is",
     "inspector": "the same and more on a local web page",
     "shards": "conversations to training shards: ids, loss mask, bounds",
+    "serve": "OpenAI's APIs on this machine, over any engine",
     "conform": "test an implementation of the harmony format: ours, openai-harmony, your own",
     "bench": "how fast it is on this machine, beside what else is installed",
     "vocab": "the vocabulary as a file, so that other libraries work offline",

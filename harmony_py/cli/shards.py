@@ -1,8 +1,8 @@
 """Make training shards of conversations: ids, loss mask and the bounds of samples.
 
   harmony-py shards conversations.jsonl shards/
-  harmony-py shards --form chat --length 8192 --pack --jobs 8 *.parquet shards/
-  harmony-py shards --check shards/
+  harmony-py shards --form chat --length 8192 --pack --jobs 2 chats.parquet packed/
+  harmony-py shards conversations.jsonl checked/ && harmony-py shards --check checked/
 
 Each line or row is a conversation: `{"messages": [...]}`, in our own form or, with `--form chat`, in that of
 OpenAI's chat completions with `tools` beside it. What is no conversation is written to `errors.jsonl` in the

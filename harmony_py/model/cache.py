@@ -137,6 +137,28 @@ class Cache:
         self._held = _Held(reached, bands)
         return reached
 
+    def fork(self, length: int) -> Cache:
+        """Another cache with the first `length` tokens of this one, or as many as `truncate` would leave.
+
+        Both go their own ways. Only what the other one holds is copied.
+        """
+        other = Cache(
+            self.config,
+            max_context=self.max_context,
+            dtype=self.dtype,
+            device=self._held.bands[0].numbers.device,
+        )
+        other._tokens = self.tokens
+        other._held = _Held(self.length, self._held.bands.copy())
+        # Snapshots are never written to, so that both may have them.
+        other._snapshots = dict(self._snapshots)
+        held = other.truncate(length)
+        own = [
+            Band(band.numbers[:, :, : held - band.first].clone(), band.first) for band in other._held.bands
+        ]
+        other._held = _Held(held, own)
+        return other
+
     def reuse(self, tokens: Sequence[int]) -> int:
         """Cut it to what it shares with `tokens`, the last one excluded, and give the length that is left.
 

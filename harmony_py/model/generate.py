@@ -1,7 +1,8 @@
 """From a prompt to an answer, a token at a time: prefill, draw, step, and when to stop.
 
-One answer is a batch of one. Each conversation is a `_Row` with a cache, a sampler and a mask of its own, so
-that what it draws does not depend on who steps beside it, nor on how much was guessed.
+One answer is a batch of one, and a batch is a `Pool` that nobody joins any more. Each `Answer` has a cache,
+a sampler and a mask of its own, so that what it draws does not depend on who steps beside it, nor on how much
+was guessed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from harmony_py.errors import PromptError, SamplingError
 from harmony_py.model import ids
 from harmony_py.model.forward import CHUNK, FEW, Row
 from harmony_py.model.mask import permitted
+from harmony_py.model.pool import Pool
 from harmony_py.model.sample import Sampler
 from harmony_py.model.speculate import Lookup
 from harmony_py.model.statistics import Statistics
@@ -68,23 +70,23 @@ class Generation(Iterator[Step]):
     whatever followed it, whole tokens only, and is good for the next call.
     """
 
-    def __init__(self, row: _Row, options: Options) -> None:
-        self._row: Final = row
-        self._steps: Final = _run([row], options)
+    def __init__(self, decoder: Decoder, answer: Answer, options: Options) -> None:
+        self._answer: Final = answer
+        self._steps: Final = _run(decoder, [answer], options)
 
     @property
     def statistics(self) -> Statistics:
-        return self._row.statistics
+        return self._answer.statistics
 
     @property
     def cache(self) -> Cache:
         """Give it to the next call, and what both prompts begin with is not run again."""
-        return self._row.cache
+        return self._answer.cache
 
     @property
     def seed(self) -> int:
         """With this as `Sampling.seed` the same tokens are drawn again."""
-        return self._row.sampler.seed
+        return self._answer.sampler.seed
 
     def __next__(self) -> Step:
         return next(self._steps)[1]
@@ -100,21 +102,21 @@ class Batch(Iterator[tuple[int, Step]]):
     Each is as `Generation` says, and draws what it would draw alone.
     """
 
-    def __init__(self, rows: Sequence[_Row], options: Options) -> None:
-        self._rows: Final = rows
-        self._steps: Final = _run(rows, options)
+    def __init__(self, decoder: Decoder, answers: Sequence[Answer], options: Options) -> None:
+        self._answers: Final = answers
+        self._steps: Final = _run(decoder, answers, options)
 
     @property
     def statistics(self) -> list[Statistics]:
-        return [row.statistics for row in self._rows]
+        return [answer.statistics for answer in self._answers]
 
     @property
     def caches(self) -> list[Cache]:
-        return [row.cache for row in self._rows]
+        return [answer.cache for answer in self._answers]
 
     @property
     def seeds(self) -> list[int]:
-        return [row.sampler.seed for row in self._rows]
+        return [answer.sampler.seed for answer in self._answers]
 
     def __next__(self) -> tuple[int, Step]:
         return next(self._steps)
@@ -131,8 +133,8 @@ def start(
     mask: Mask | None,
     cache: Cache,
     options: Options,
-) -> _Row:
-    """A row that is ready to run; whatever is wrong with what was asked is found here."""
+) -> Answer:
+    """An answer that is ready to run; whatever is wrong with what was asked is found here."""
     checked = checked_prompt(prompt, decoder.config.vocab)
     if (cache.config, cache.dtype) != (decoder.config, decoder.dtype):
         raise PromptError(f"the cache is of another model, or not in {decoder.dtype}")
@@ -140,7 +142,7 @@ def start(
     if room < 0 or (room == 0 and sampling.max_tokens != 0):
         context = cache.max_context
         raise PromptError(f"{len(checked)} tokens leave no room for an answer in a context of {context}")
-    return _Row(decoder, checked, Sampler(sampling, decoder.config.vocab), mask, cache, options.checked())
+    return Answer(decoder, checked, Sampler(sampling, decoder.config.vocab), mask, cache, options.checked())
 
 
 def checked_prompt(prompt: Iterable[SupportsIndex], vocab: int) -> list[int]:
@@ -155,8 +157,8 @@ def checked_prompt(prompt: Iterable[SupportsIndex], vocab: int) -> list[int]:
     return found
 
 
-class _Row:
-    """One conversation under way."""
+class Answer:
+    """One answer under way."""
 
     def __init__(
         self,
@@ -172,30 +174,33 @@ class _Row:
         self.cache = cache
         self.statistics = Statistics(decoder, len(prompt))
         self.finished = sampler.sampling.max_tokens == 0
-        self.decoder = decoder
+        self.reading = True
+        """Whether there is more of the prompt to run."""
+        self.begun = False
+        """Whether the cache was asked what it holds of the prompt."""
         self._mask = mask
         self._guesses = options.speculate
         self._lookup = Lookup(prompt) if options.speculate else None
         self._last = prompt[-1]
         self._guessed: list[int] = []
 
-    def prefill(self, chunk: int, progress: Progress | None) -> Tensor:
-        """The logits behind the prompt, of which only what the cache lacks is run."""
-        reused = self.cache.reuse(self.prompt)
-        self.statistics.reused_tokens = reused
-        total = len(self.prompt)
-        # Where messages end another prompt may part from this one, and where this one ends most do.
-        ends = [place for place, token in enumerate(self.prompt, 1) if token in STOP_TOKENS or place == total]
+    def part(self, chunk: int) -> Row:
+        """The next part of the prompt to run. What the cache holds already is not run again."""
+        if not self.begun:
+            self.begun = True
+            self.statistics.reused_tokens = self.cache.reuse(self.prompt)
+        read = self.cache.length
+        part = self.prompt[read : read + chunk]
+        return Row(self.cache, part, wanted=int(read + len(part) == len(self.prompt)))
 
-        def ran(start: int, end: int) -> None:
-            for place in ends:
-                if reused + start < place <= reused + end:
-                    self.cache.snapshot(place)
-            if progress is not None:
-                progress(reused + end, total)
-
-        ran(0, 0)
-        return self.decoder.prefill(self.cache, self.prompt[reused:], chunk=chunk, ran=ran)
+    def has_read(self, count: int) -> None:
+        """So many more tokens of the prompt were run. Where messages end another prompt may part from this,
+        and where this one ends most do: the cache can go back there."""
+        read = self.cache.length
+        for place in range(read - count + 1, read + 1):
+            if place == len(self.prompt) or self.prompt[place - 1] in STOP_TOKENS:
+                self.cache.snapshot(place)
+        self.reading = read < len(self.prompt)
 
     def step(self) -> Row:
         """What to run next: the last token, and behind it what may follow."""
@@ -248,19 +253,16 @@ class _Row:
         return room if most is None else min(room, most - self.statistics.new_tokens)
 
 
-def _run(rows: Sequence[_Row], options: Options) -> Generator[tuple[int, Step], None, None]:
-    """Every row's steps, as they come, with the row's index."""
-    for place, row in enumerate(rows):
-        began = time.perf_counter()
-        logits = row.prefill(options.chunk, options.progress)
-        row.statistics.prefill_seconds = time.perf_counter() - began
-        if not row.finished:
-            yield from ((place, step) for step in row.take(logits))
-    while running := [(place, row) for place, row in enumerate(rows) if not row.finished]:
-        began = time.perf_counter()
-        found = running[0][1].decoder.run([row.step() for _, row in running])
-        took = time.perf_counter() - began
-        for (place, row), logits in zip(running, found, strict=True):
-            row.statistics.steps += 1
-            row.statistics.decode_seconds += took
-            yield from ((place, step) for step in row.take(logits))
+def _run(
+    decoder: Decoder, answers: Sequence[Answer], options: Options
+) -> Generator[tuple[int, Step], None, None]:
+    """Every answer's steps, as they come, with its index. What goes wrong in one ends them all."""
+    pool = Pool(decoder, chunk=options.chunk, progress=options.progress)
+    indices = {id(answer): index for index, answer in enumerate(answers)}
+    for answer in answers:
+        pool.add(answer)
+    while pool:
+        for answer, step in pool.step():
+            if isinstance(step, Exception):
+                raise step
+            yield indices[id(answer)], step

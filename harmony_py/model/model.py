@@ -10,8 +10,9 @@ from harmony_py.errors import CheckpointError, SamplingError
 from harmony_py.model import checkpoint, memory, reference
 from harmony_py.model.cache import Cache
 from harmony_py.model.forward import CHUNK, decoder
-from harmony_py.model.generate import Batch, Generation, Options, checked_prompt, start
+from harmony_py.model.generate import Answer, Batch, Generation, Options, checked_prompt, start
 from harmony_py.model.ops import kernels as kernels_of
+from harmony_py.model.pool import Pool
 from harmony_py.model.sample import Sampling
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class Model:
         """
         options = Options(speculate, chunk, progress)
         cache = self.new_cache() if cache is None else cache
-        return Generation(start(self.decoder, ids, sampling or Sampling(), mask, cache, options), options)
+        answer = start(self.decoder, ids, sampling or Sampling(), mask, cache, options)
+        return Generation(self.decoder, answer, options)
 
     def generate_batch(
         self,
@@ -148,8 +150,26 @@ class Model:
         if len({id(cache) for cache in caches}) < len(caches):
             raise SamplingError("caches", "the same one twice", "a cache of its own for each prompt")
         options = Options(speculate, chunk, progress)
-        rows = [
+        answers = [
             start(self.decoder, *asked, options)
             for asked in zip(prompts, sampling, masks, caches, strict=True)
         ]
-        return Batch(rows, options)
+        return Batch(self.decoder, answers, options)
+
+    def pool(self, *, chunk: int = CHUNK) -> Pool:
+        """For answers that begin and end at any time, as a server's do: `answer` makes them, and they are
+        added to it."""
+        return Pool(self.decoder, chunk=chunk)
+
+    def answer(
+        self,
+        ids: Iterable[SupportsIndex],
+        sampling: Sampling | None = None,
+        *,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        speculate: int = 0,
+    ) -> Answer:
+        """What `generate` would draw, for a `Pool` to draw. Raises what `generate` does."""
+        cache = self.new_cache() if cache is None else cache
+        return start(self.decoder, ids, sampling or Sampling(), mask, cache, Options(speculate))

@@ -33,6 +33,9 @@ STOP: Final = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
 RANKED_AT_ONCE: Final = (256, 4096)
 """How many of the likeliest tokens `top_p` looks at before it sorts them all, which takes far longer."""
 
+BLOCK: Final = 1024
+"""So many weights are summed at once to find a place among all."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -126,12 +129,11 @@ class Sampler:
     def draw(self, logits: Tensor, step: int, allowed: Tensor | None = None) -> Drawn:
         """The token of this step, by logits [vocab] in float32 and where they are `allowed`."""
         scores = self._scores(logits, allowed)
-        best = float(scores.max())
+        token = likeliest(scores)
+        best = float(scores[token])
         if not math.isfinite(best):
             raise SamplingError("logits", best, _UNUSABLE.get(best, "numbers, and none of them NaN"))
-        if self.sampling.temperature == 0:
-            token = int(scores.argmax())
-        else:
+        if self.sampling.temperature > 0:
             ids, weights = candidates(scores, self.sampling)
             token = int(ids[pick(weights, uniform(self.seed, step))])
         logprobs = logits.log_softmax(0)
@@ -152,6 +154,12 @@ _UNUSABLE: Final = {
     -math.inf: "at least one token that mask and logit_bias leave; they forbid every one",
     math.inf: "finite numbers",
 }
+
+
+def likeliest(scores: Tensor) -> int:
+    """The id of the highest score, of equals the lowest id; of one that is NaN, if there is any."""
+    # On the processor numpy finds it ten times as fast as torch.
+    return int(scores.numpy().argmax()) if scores.is_cpu else int(scores.argmax())
 
 
 def candidates(scores: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -219,7 +227,17 @@ def uniform(seed: int, step: int) -> float:
 
 def pick(weights: Tensor, share: float) -> int:
     """The place that has `share` of all weight to its left; never one of weight 0."""
-    sums = weights.cumsum(0, dtype=torch.float64)
-    index = torch.searchsorted(sums, sums[-1] * share, right=True)
+    # Blocks first, and then within one: a running sum over two hundred thousand takes ten times as long.
+    rows = torch.nn.functional.pad(weights, (0, -len(weights) % BLOCK)).view(-1, BLOCK)
+    totals = rows.sum(dim=1, dtype=torch.float64).cumsum(0)
+    target = totals[-1] * share
+    block = _reached(totals, target)
+    before = totals[block - 1] if block else 0
+    return block * BLOCK + _reached(rows[block].cumsum(0, dtype=torch.float64), target - before)
+
+
+def _reached(sums: Tensor, target: Tensor) -> int:
+    """The place in a running sum where it exceeds `target`; the last that adds to it, if none does."""
+    index = torch.searchsorted(sums, target, right=True)
     last = torch.searchsorted(sums, sums[-1])
     return int(torch.minimum(index, last))

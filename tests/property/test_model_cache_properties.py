@@ -29,6 +29,19 @@ class CacheMachine(RuleBasedStateMachine):
         self.cache = Cache(CONFIG, dtype=torch.float32)
         self.tokens: list[int] = []
 
+    @rule(share=st.floats(0, 1))
+    def fork(self, share: float) -> None:
+        """Go on with a copy of some of it. What becomes of the other is no concern of the copy's."""
+        length, other = int(share * len(self.tokens)), self.cache
+        self.cache = other.fork(length)
+        assert self.cache.length <= length
+        assert other.tokens == self.tokens
+        self.tokens = self.tokens[: self.cache.length]
+        for layer in range(CONFIG.layers):
+            nonsense = torch.full((1, 2 * WINDOW, 64), -7.0)
+            other.write(layer, nonsense, nonsense)
+        other.commit([7] * 2 * WINDOW)
+
     @rule(
         tokens=st.lists(st.integers(0, 99), min_size=1, max_size=120), committed=st.sampled_from([1, 1, 1, 0])
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from harmony_py.errors import PromptError
 from harmony_py.model import forward, reference
 from harmony_py.model.cache import Cache
-from harmony_py.model.forward import Decoder, Row, attention
+from harmony_py.model.forward import Decoder, Row, _attention, _attention_of_one, attention
 from harmony_py.model.ops import TORCH, kernels
 from harmony_py.model.random_weights import random_weights
 
@@ -190,3 +190,20 @@ def test_bytes_a_token_are_what_its_weights_and_its_cache_take() -> None:
     head = 2 * (512 * 128 + 128 + 128)
     cached = (2 * WINDOW + 2 * 40) * 2 * 128 * 4
     assert DECODER.bytes_per_token(40) == 4 * (attention_bytes + router + 4 * expert) + head + cached
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "width"), [(4, 2, 64), (3, 1, 96), (8, 8, 16)])
+@pytest.mark.parametrize("seen", [1, 2, 33, 500])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_attention_of_one_query_is_that_of_many(
+    heads: int, kv_heads: int, width: int, seen: int, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(seen)
+    query, keys, values, sinks = (
+        torch.randn(*shape, generator=generator).to(dtype)
+        for shape in ((1, heads, width), (kv_heads, 2 * seen, width), (kv_heads, 2 * seen, width), (heads,))
+    )
+    asked = (3 * query, keys[:, :seen], values[:, :seen], 3 * sinks, None)
+    found, expected = _attention_of_one(*asked), _attention(*asked)
+    assert found.dtype is expected.dtype
+    torch.testing.assert_close(found, expected, atol=2e-6 if dtype is torch.float32 else 2e-2, rtol=1e-2)

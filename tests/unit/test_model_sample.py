@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harmony_py.errors import HarmonyError, SamplingError
 from harmony_py.model.mask import permitted
-from harmony_py.model.sample import STOP, Sampler, Sampling, candidates, pick, ranked, uniform
+from harmony_py.model.sample import BLOCK, STOP, Sampler, Sampling, candidates, pick, ranked, uniform
 from harmony_py.tokenizer.special import CALL, END, END_OF_TEXT, RETURN
 
 CPU = torch.device("cpu")
@@ -289,3 +289,17 @@ def test_an_empty_list_of_ids_forbids_everything() -> None:
     found = permitted([], 100, CPU)
     assert found is not None
     assert not found.any()
+
+
+@pytest.mark.parametrize("length", [1, 5, BLOCK, BLOCK + 1, 10 * BLOCK - 3])
+def test_blocks_find_the_place_that_a_running_sum_over_all_does(length: int) -> None:
+    generator = torch.Generator().manual_seed(length)
+    # Eighths: their sums are exact, in any order.
+    weights = torch.randint(0, 3, (length,), generator=generator) / 8
+    weights[-1] = 1
+    sums = weights.cumsum(0, dtype=torch.float64)
+    shares = [0.0, 0.25, 0.5, 1 - 2**-53, *torch.rand(200, generator=generator).tolist()]
+    for share in shares:
+        expected = int(torch.searchsorted(sums, sums[-1] * share, right=True).clamp(max=length - 1))
+        assert pick(weights, share) == expected
+        assert weights[expected] > 0

@@ -44,28 +44,33 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store in memory that forgets the response used longest ago when there are more than `limit`.
+    """A store in memory that forgets the response used longest ago when there are more than `limit`, or when
+    they are larger together than `limit_bytes`.
 
     Not for several threads at a time.
     """
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self, limit: int = 1000, limit_bytes: int | None = None) -> None:
         self._limit = limit
+        self._limit_bytes = limit_bytes
         self._kept: OrderedDict[str, tuple[dict[str, Any], Past]] = OrderedDict()
         self._items: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._sizes: dict[str, int] = {}
 
-    def put(self, response: dict[str, Any], past: Past) -> None:
-        """Remember a response, and the conversation up to and with it."""
+    def put(self, response: dict[str, Any], past: Past, size: int = 0) -> None:
+        """Remember a response, and the conversation up to and with it: `size` bytes, as the caller counts."""
         self.forget(response["id"])
         self._kept[response["id"]] = (response, past)
+        self._sizes[response["id"]] = size
         for item in response["output"]:
             self._items[item["id"]] = (response["id"], item)
-        while len(self._kept) > self._limit:
+        while self._kept and self._is_too_much():
             self.forget(next(iter(self._kept)))
 
     def forget(self, response_id: str) -> bool:
         """Whether there was such a response; it is gone now, with its items."""
         found = self._kept.pop(response_id, None)
+        self._sizes.pop(response_id, None)
         for item in found[0]["output"] if found else ():
             if self._items.get(item["id"], ("",))[0] == response_id:
                 del self._items[item["id"]]
@@ -84,6 +89,11 @@ class MemoryStore:
         response_id, item = self._items.get(item_id, ("", None))
         self._found(response_id)
         return item
+
+    def _is_too_much(self) -> bool:
+        if len(self._kept) > self._limit:
+            return True
+        return self._limit_bytes is not None and sum(self._sizes.values()) > self._limit_bytes
 
     def _found(self, response_id: str) -> tuple[dict[str, Any], Past] | None:
         if response_id not in self._kept:

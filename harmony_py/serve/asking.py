@@ -1,0 +1,95 @@
+"""From a request that was read to what the engine is asked: the prompt's ids, the sampling, the mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harmony_py.errors import WireError
+from harmony_py.serve.constraints import mask_for, spec_of
+from harmony_py.serve.errors import ServeError
+from harmony_py.serve.runners import Asked
+from harmony_py.serve.stops import check_stops
+
+if TYPE_CHECKING:
+    from harmony_py.chat import Conversation
+    from harmony_py.format.encoding import HarmonyEncoding
+    from harmony_py.serve.runners import Runner
+    from harmony_py.serve.settings import Settings
+    from harmony_py.wire import Options
+
+
+def ask(
+    conversation: Conversation,
+    options: Options,
+    encoding: HarmonyEncoding,
+    settings: Settings,
+    runner: Runner,
+) -> list[Asked]:
+    """What each choice is drawn from; `WireError` if the request asks for what cannot be had."""
+    check_model(options.model, settings)
+    _refuse_unsupported(options, settings, runner)
+    ids = encoding.render_conversation_for_completion(conversation, config=settings.render)
+    most = _room(len(ids), settings, runner)
+    sampling = {**_sampling(options, settings, runner), "max_tokens": min(options.max_tokens or most, most)}
+    mask = mask_for(options, ids)
+    if options.n == 1:
+        return [Asked(ids, sampling, mask)]
+    # The same seed would draw the same answer each time.
+    seeds = [{} if options.seed is None else {"seed": options.seed + i} for i in range(options.n)]
+    masks = [mask and mask.copy() for _ in seeds]
+    return [Asked(ids, {**sampling, **seed}, own) for seed, own in zip(seeds, masks, strict=True)]
+
+
+def check_model(name: str, settings: Settings) -> None:
+    if name not in settings.models:
+        known = ", ".join(settings.models)
+        message = f"The model '{name[:80]}' does not exist. There is: {known}."
+        raise ServeError(404, message, "model", "model_not_found")
+
+
+def _room(prompt: int, settings: Settings, runner: Runner) -> int:
+    """How many tokens the answer may have."""
+    most = (
+        settings.prompt_tokens if runner.context is None else min(settings.prompt_tokens, runner.context - 1)
+    )
+    if prompt > most:
+        message = f"This server takes prompts of up to {most} tokens; the messages are {prompt} tokens long."
+        raise WireError(message, "messages", "context_length_exceeded")
+    room = settings.output_tokens
+    return room if runner.context is None else min(room, runner.context - prompt)
+
+
+def _refuse_unsupported(options: Options, settings: Settings, runner: Runner) -> None:
+    """What would otherwise be left out in silence."""
+    for name in ("frequency_penalty", "presence_penalty"):
+        if getattr(options, name):
+            raise _cannot(name, "penalties are not supported here")
+    check_stops(options.stop)
+    if options.stop and options.logprobs:
+        raise _cannot("logprobs", "not together with 'stop'")
+    if options.n > settings.choices:
+        raise WireError(f"Invalid 'n': at most {settings.choices} here.", "n", "invalid_value")
+    if (options.logprobs or options.top_logprobs) and not runner.logprobs:
+        raise _cannot("logprobs", "this server's engine does not tell them")
+    if not runner.masks and spec_of(options) is not None:
+        field = "tools" if options.format is None else "response_format"
+        raise _cannot(field, "this server's engine cannot be held to a form")
+
+
+def _cannot(name: str, why: str) -> WireError:
+    return WireError(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
+
+
+def _sampling(options: Options, settings: Settings, runner: Runner) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "seed": options.seed,
+        "logit_bias": options.logit_bias,
+    }
+    if options.top_p == 0:
+        # No share at all: of the likeliest tokens only the first.
+        said |= {"top_p": None, "top_k": 1}
+    if runner.logprobs and options.logprobs:
+        said["logprobs"] = options.top_logprobs or 0
+    return {**settings.defaults, **{name: value for name, value in said.items() if value is not None}}

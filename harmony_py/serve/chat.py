@@ -1,0 +1,81 @@
+"""`/v1/chat/completions`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from harmony_py.errors import WireError
+from harmony_py.serve.asking import ask
+from harmony_py.serve.http import DONE, EventStream, Json, dumps, loads, read_body, until_gone
+from harmony_py.wire.chat_completions import ChatStream, Reply, completion, read_request
+from harmony_py.wire.ids import random_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from harmony_py.serve.run import Run
+    from harmony_py.serve.runners import Asked
+    from harmony_py.serve.service import Service
+    from harmony_py.wire import Options
+
+
+async def create(service: Service, request: Request) -> Response:
+    body = await read_body(request, service.settings)
+    options, asked = await service.in_thread(_read, service, body)
+    reply = Reply.to(options, reply_id=random_id("chatcmpl"), created=int(time.time()))
+    run = service.run(asked, options)
+    try:
+        if not options.stream:
+            return Json(await until_gone(request.receive, _whole(run, reply)))
+        pieces = _streamed(run, reply)
+        return EventStream(await until_gone(request.receive, pieces.__anext__()), pieces, run.close)
+    except BaseException:
+        run.close()
+        raise
+
+
+def _read(service: Service, body: bytes) -> tuple[Options, list[Asked]]:
+    read = read_request(loads(body), system=service.settings.system(), builtin={})
+    return read.options, ask(
+        read.conversation, read.options, service.encoding, service.settings, service.runner
+    )
+
+
+async def _whole(run: Run, reply: Reply) -> dict[str, Any]:
+    async for _ in run.news():
+        pass
+    run.close()
+    return completion(reply, [choice.turn() for choice in run.choices], run.usage())
+
+
+async def _streamed(run: Run, reply: Reply) -> AsyncIterator[bytes]:
+    """The chunks as they come. An error before the first of them is raised, a later one is the last chunk."""
+    streams = [ChatStream(reply, choice.index) for choice in run.choices]
+    left = len(streams)
+    begun = False
+    try:
+        async for news in run.news():
+            chunks: list[dict[str, Any]] = []
+            for choice, events, entry, is_last in news:
+                stream = streams[choice.index]
+                chunks += stream.feed(events, entry)
+                if is_last:
+                    left -= 1
+                    usage = None if left else run.usage()
+                    chunks += stream.finish(choice.last_events(), choice.stop, usage)
+            if chunks:
+                begun = True
+                yield b"".join(_event(chunk) for chunk in chunks)
+    except WireError as error:
+        if not begun:
+            raise
+        yield _event(error.to_dict())
+    yield DONE
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + dumps(data) + b"\n\n"
