@@ -278,7 +278,8 @@ def _generate(machine: Machine, made: Decoder, tokens: int) -> float:
     for _ in range(2):
         cache = Cache(made.config, dtype=machine.dtype, device=machine.device)
         sampling = Sampling(temperature=0, max_tokens=1 + tokens, stop=[])
-        generation = Generation(start(made, range(1, 33), sampling, None, cache, Options()), Options())
+        answer = start(made, range(1, 33), sampling, None, cache, Options())
+        generation = Generation(made, answer, Options())
         with suppress(StopIteration):
             while True:
                 next(generation)

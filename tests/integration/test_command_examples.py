@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from harmony_py import load_harmony_encoding
@@ -48,11 +50,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ids.json": json.dumps(encode(answer, allowed_special="all")),
         "prompt-and-answer.json": json.dumps(encode(prompt + answer, allowed_special="all")),
         "conversation.json": json.dumps({"messages": [{"role": "user", "content": "Hi"}]}),
+        "conversations.jsonl": json.dumps({"messages": [{"role": "user", "content": "Hi"}]}) + "\n",
         "harmony-py": f'#!/bin/sh\nexec "{sys.executable}" -m harmony_py "$@"\n',
     }
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
     (folder / "harmony-py").chmod(0o755)
+    chats = pyarrow.table({"messages": [[{"role": "user", "content": "Hi"}]]})
+    pyarrow.parquet.write_table(chats, folder / "chats.parquet")
     return folder
 
 
