@@ -11,6 +11,7 @@ Then point a client at http://127.0.0.1:8000/v1. Only this machine can reach it 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="where the checkpoint is run (default cpu)")
     parser.add_argument("--context", type=int, help="tokens of a prompt and its answer, at most")
     parser.add_argument("--temperature", type=float, help="where requests do not say (default 1; the toy: 0)")
+    parser.add_argument("--json", action="store_true", help="the address, as JSON on standard output")
     net = parser.add_argument_group("who may ask")
     net.add_argument("--host", default="127.0.0.1", help="the address to listen at (default 127.0.0.1)")
     net.add_argument("--port", type=int, default=8000, help="the port (default 8000)")
@@ -71,7 +73,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"No --api-key: whoever reaches {options.host} may use this server.", file=sys.stderr)
 
     def ready(url: str) -> None:
-        print(f"Serving {', '.join(settings.models)} at {url}/v1", file=sys.stderr, flush=True)
+        if options.json:
+            print(json.dumps({"url": f"{url}/v1", "models": settings.models}), flush=True)
+        else:
+            print(f"Serving {', '.join(settings.models)} at {url}/v1", file=sys.stderr, flush=True)
 
     server.run(app, host=options.host, port=options.port, ready=ready)
     return 0

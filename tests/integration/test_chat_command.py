@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,11 @@ def test_control_c_stops_an_answer_and_keeps_what_came(folder: Path) -> None:
         terminal.type("/save c.json\n")
         terminal.expect("in c.json")
         terminal.expect("you ")
-        terminal.type(f"half a line{CONTROL_C}")
+        terminal.type("half a line")
+        terminal.expect("half a line")
+        # While it is between two keys, readline would take note and wait for another.
+        time.sleep(0.3)
+        terminal.type(CONTROL_C)
         terminal.expect("you ")
         terminal.type("And now?\n")
         terminal.expect("Still here.")

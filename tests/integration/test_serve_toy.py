@@ -173,13 +173,13 @@ def test_without_llguidance_a_form_is_refused(
 
 
 def test_the_command_serves_the_toy() -> None:
-    command = [sys.executable, "-m", "harmony_py", "serve", "--port", "0", "--name", "my-toy"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving_process:
+    command = [sys.executable, "-m", "harmony_py", "serve", "--port", "0", "--name", "my-toy", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving_process:
         try:
-            assert serving_process.stderr
-            line = serving_process.stderr.readline()
-            url = line.split()[-1]
-            assert line == f"Serving my-toy at {url}\n"
+            assert serving_process.stdout
+            told = json.loads(serving_process.stdout.readline())
+            url = told["url"]
+            assert told == {"url": url, "models": ["my-toy"]}
             assert url.startswith("http://127.0.0.1:")
             answer = httpx2.post(
                 f"{url}/chat/completions",
