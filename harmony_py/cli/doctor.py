@@ -30,6 +30,7 @@ EXTRAS: Final = {
     "numpy": ("numpy", "ids as numpy arrays"),
     "pyarrow": ("parquet", "training shards from and to Parquet"),
     "ray": ("ray", "training shards on many machines"),
+    "transformers": ("transformers", "running models by transformers"),
     "uvicorn": ("serve", "the server"),
 }
 """What is optional: the extra that installs it, and what it is for."""
