@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harmony_py.errors import HarmonyError, ParseError, RenderError, VocabularyError
+from harmony_py.lazy import lazily
 from harmony_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ __all__ = [
 # Imported at first use: all of these need pydantic, which takes far longer to import than the tokenizer
 # takes to load. Who only counts tokens does not wait for it.
 _HOMES = {
+    **dict.fromkeys(__all__, "chat"),
     "HarmonyEncoding": "format.encoding",
     "ParseResult": "format.parse",
     "RenderConfig": "format.config",
@@ -68,14 +69,4 @@ _HOMES = {
     "parse": "format.parse",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'chat')}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

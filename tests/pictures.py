@@ -11,10 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from browser import Browser
-
 from harmony_py.inspector import Inspector
 from harmony_py.inspector.examples import all_examples
+from tests.browser import Browser
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "harmony_py"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "_rust"},
+    {"errors", "lazy", "_rust"},
     {"tokenizer", "chat"},
     {"model"},
     {"format"},

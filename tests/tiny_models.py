@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 
 from harmony_py.model.config import ModelConfig
+
+if TYPE_CHECKING:
+    from transformers import GptOssForCausalLM
 
 # Threads wait longer for each other than there is to do.
 torch.set_num_threads(1)
@@ -20,6 +25,27 @@ TINY = ModelConfig(
     sliding_window=16,
 )
 """No two of its sizes are the same, so that none can stand for another unnoticed."""
+
+
+def theirs(**more: Any) -> GptOssForCausalLM:
+    """A small model of transformers with the whole vocabulary; `more` goes into its config."""
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    torch.manual_seed(7)
+    config = GptOssConfig(
+        num_hidden_layers=2,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        hidden_size=32,
+        intermediate_size=32,
+        head_dim=16,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=16,
+        **more,
+    )
+    return GptOssForCausalLM(config).eval()
+
 
 UNUSUAL = ModelConfig(
     layers=3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 from openai import omit
@@ -161,3 +162,25 @@ def _text_of(item: dict[str, Any]) -> str | None:
     if "content" in item:
         return "".join(part["text"] for part in item["content"])
     return item.get("arguments", item.get("code"))
+
+
+def ask_of_the_weather(client: Any, tools: Any, messages: list[Any], *, streamed: bool) -> Any:
+    """An agent's loop: the model thinks, calls a tool, is told what it gave, and answers: the last answer."""
+
+    def ask() -> Any:
+        if not streamed:
+            return client.chat.completions.create(model="m", messages=messages, tools=tools)
+        counted: Any = {"include_usage": True}
+        with client.chat.completions.stream(
+            model="m", messages=messages, tools=tools, stream_options=counted
+        ) as stream:
+            stream.until_done()
+            return stream.get_final_completion()
+
+    first = ask().choices[0]
+    assert first.finish_reason == "tool_calls"
+    assert first.message.reasoning == "I should look."
+    [call] = first.message.tool_calls
+    assert json.loads(call.function.arguments) == {"city": "Łódź"}
+    messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
+    return ask()

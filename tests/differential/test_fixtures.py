@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import regenerate
 
 from harmony_py.format.parse import StreamableParser
 from harmony_py.testing.adapters import load
 from harmony_py.testing.implementation import Fields
+from tests import regenerate
 
 ROOT = Path(__file__).parents[2]
 STREAMS = json.loads((regenerate.GOLDEN / "streams.json").read_text("utf-8"))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tiny_models import LAYOUTS, TINY, UNUSUAL, some_ids
 from transformers import GptOssForCausalLM, Mxfp4Config
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.utils import logging
@@ -17,6 +16,7 @@ from harmony_py.model.reference import forward
 from harmony_py.model.rope import turns
 from harmony_py.model.saving import random_checkpoint
 from harmony_py.model.weights import Mxfp4
+from tests.tiny_models import LAYOUTS, TINY, UNUSUAL, some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

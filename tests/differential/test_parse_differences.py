@@ -8,10 +8,10 @@ from typing import Any
 
 import openai_harmony as upstream
 import pytest
-from token_streams import fields, ids, tokenizer, upstream_encoding
 
 from harmony_py.errors import ParseError
 from harmony_py.format.parse import StreamableParser, parse
+from tests.token_streams import fields, ids, tokenizer, upstream_encoding
 
 PAGE = resources.files("harmony_py").joinpath("compat", "DIFFERENCES.md").read_text(encoding="utf-8")
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import openai_harmony as upstream
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import Fields, fields, upstream_encoding
 
 from harmony_py.errors import ParseError
 from harmony_py.format.parse import StreamableParser, parse
 from harmony_py.testing.strategies import decodable_tokens, header_stream, well_formed
 from harmony_py.tokenizer.special import START
+from tests.token_streams import Fields, fields, upstream_encoding
 
 if TYPE_CHECKING:
     from harmony_py.testing.tokens import Stream

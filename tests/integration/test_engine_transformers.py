@@ -20,6 +20,7 @@ from harmony_py.engines.transformers.mask import permitted
 from harmony_py.errors import EngineError
 from harmony_py.format.events import ContentDelta, MessageEnd, MessageStart
 from harmony_py.tokenizer.special import CALL, CHANNEL, END, END_OF_TEXT, MESSAGE, N_VOCAB, RETURN, START
+from tests import tiny_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,25 +34,8 @@ PROMPT = ENCODING.render_conversation_for_completion(QUESTION)
 
 @pytest.fixture(scope="module")
 def model() -> GptOssForCausalLM:
-    from transformers import GptOssConfig, GptOssForCausalLM
-
-    torch.set_num_threads(1)
-    torch.manual_seed(7)
-    config = GptOssConfig(
-        num_hidden_layers=2,
-        num_local_experts=4,
-        num_experts_per_tok=2,
-        hidden_size=32,
-        intermediate_size=32,
-        head_dim=16,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        sliding_window=16,
-        # As a checkpoint's config has it that forgets calls.
-        eos_token_id=RETURN,
-        pad_token_id=END_OF_TEXT,
-    )
-    return GptOssForCausalLM(config).eval()
+    # As a checkpoint's config has it that forgets calls.
+    return tiny_models.theirs(eos_token_id=RETURN, pad_token_id=END_OF_TEXT)
 
 
 class Script:

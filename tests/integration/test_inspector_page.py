@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import Browser, Page, find
-from pictures import PICTURES
 
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.grammar import expected
@@ -17,6 +15,8 @@ from harmony_py.format.parse import StreamableParser
 from harmony_py.inspector import Inspector, answer, export
 from harmony_py.inspector.examples import all_examples, conversation
 from harmony_py.inspector.source import open_source
+from tests.browser import Browser, Page, find
+from tests.pictures import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

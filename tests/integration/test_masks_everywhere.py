@@ -28,6 +28,7 @@ from harmony_py.errors import EngineError, HarmonyError
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.model import ModelConfig, Sampling, load, random_checkpoint
 from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT, N_VOCAB
+from tests import tiny_models
 from tests.turns import check_turn
 
 if TYPE_CHECKING:
@@ -94,21 +95,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(scope="module")
 def theirs() -> GptOssForCausalLM:
-    from transformers import GptOssConfig, GptOssForCausalLM
-
-    torch.manual_seed(7)
-    config = GptOssConfig(
-        num_hidden_layers=2,
-        num_local_experts=4,
-        num_experts_per_tok=2,
-        hidden_size=32,
-        intermediate_size=32,
-        head_dim=16,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        sliding_window=16,
-    )
-    return GptOssForCausalLM(config).eval()
+    return tiny_models.theirs()
 
 
 def is_sound(spec: TurnSpec, tokens: list[int]) -> bool:

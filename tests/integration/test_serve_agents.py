@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import agents
 import openai
 import pytest
-from serving import serving
 
 from harmony_py.model import load, toy
 from harmony_py.serve import Batched
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import openai
 import pytest
 from pydantic import BaseModel
-from serving import ANSWER, CALL, ENCODING, THOUGHT, Says, Script, serving
+
+from tests.serving import ANSWER, CALL, ENCODING, THOUGHT, Says, Script, serving
+from tests.wire_oracle import ask_of_the_weather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,24 +46,7 @@ def test_an_agent_loop_over_chat_completions(streamed: bool) -> None:
     messages = list(QUESTION)
     tools: Any = [{"type": "function", "function": WEATHER}]
     with serving(engine) as server, client(server) as asks:
-
-        def ask() -> Any:
-            if not streamed:
-                return asks.chat.completions.create(model="m", messages=messages, tools=tools)
-            counted: Any = {"include_usage": True}
-            with asks.chat.completions.stream(
-                model="m", messages=messages, tools=tools, stream_options=counted
-            ) as stream:
-                stream.until_done()
-                return stream.get_final_completion()
-
-        first = ask().choices[0]
-        assert first.finish_reason == "tool_calls"
-        assert first.message.reasoning == "I should look."
-        [call] = first.message.tool_calls
-        assert json.loads(call.function.arguments) == {"city": "Łódź"}
-        messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
-        second = ask()
+        second = ask_of_the_weather(asks, tools, messages, streamed=streamed)
     assert second.choices[0].message.content == "It rains in Łódź."
     assert second.choices[0].finish_reason == "stop"
     assert second.usage.completion_tokens == count(ANSWER)

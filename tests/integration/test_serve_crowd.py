@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 import pytest
-from serving import ANSWER, Says, last_words, serving, until
+
+from tests.serving import ANSWER, Says, last_words, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

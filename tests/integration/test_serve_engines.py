@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from serving import ANSWER, ENCODING, THOUGHT
 
 from harmony_py.engines.http import HttpEngine, Patience
 from harmony_py.serve import Background, Interleaved, Settings, application
 from tests import fake_server
+from tests.serving import ANSWER, ENCODING, THOUGHT
 
 ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "Rain?"}], "temperature": 0.5, "seed": 3}
 IDS = ENCODING.encode(THOUGHT + ANSWER, allowed_special="all")

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving import ANSWER, Says, serving, until
 
 from harmony_py.engines import Drawn
 from harmony_py.testing import strategies as streams
+from tests.serving import ANSWER, Says, serving, until
 from tests.wire_json import anything, chat_requests, response_requests
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import httpx2
 import openai
 import pytest
 from jsonschema import validate
-from serving import serving
 
 from harmony_py.constrain import engine as constrain_engine
 from harmony_py.model import load, toy
 from harmony_py.serve import Batched
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

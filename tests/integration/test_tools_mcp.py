@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import DeveloperContent, Message, Role
 from harmony_py.chat.typescript import declaration
@@ -19,6 +18,7 @@ from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import ToolError
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.tools.mcp import McpServer
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import Message, Role, SystemContent
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import ToolError
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.tools.python import Limits, Python
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

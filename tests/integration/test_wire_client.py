@@ -18,7 +18,7 @@ from harmony_py.wire import responses
 from harmony_py.wire.turn import Turn
 from harmony_py.wire.usage import Usage
 from tests.token_streams import ids
-from tests.wire_oracle import counting
+from tests.wire_oracle import ask_of_the_weather, counting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,24 +112,7 @@ def test_an_agent_loop_over_chat_completions(streamed: bool) -> None:
     client = server.client()
     messages: list[Any] = [{"role": "user", "content": "Rain in Łódź?"}]
     tools: Any = [{"type": "function", "function": WEATHER}]
-
-    def ask() -> Any:
-        if not streamed:
-            return client.chat.completions.create(model="m", messages=messages, tools=tools)
-        options: Any = {"include_usage": True}
-        with client.chat.completions.stream(
-            model="m", messages=messages, tools=tools, stream_options=options
-        ) as stream:
-            stream.until_done()
-            return stream.get_final_completion()
-
-    first = ask().choices[0]
-    assert first.finish_reason == "tool_calls"
-    assert first.message.reasoning == "I should look."
-    [call] = first.message.tool_calls
-    assert json.loads(call.function.arguments) == {"city": "Łódź"}
-    messages += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
-    second = ask()
+    second = ask_of_the_weather(client, tools, messages, streamed=streamed)
     assert second.choices[0].message.content == "It rains in Łódź."
     assert second.usage.completion_tokens > 0
     assert server.prompts[1].endswith(

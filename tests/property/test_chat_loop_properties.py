@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import Message, Role
 from harmony_py.engines.chat import Chat, Completed, ToolAnswered
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.tokenizer.special import N_VOCAB
+from tests.scripted_engine import ScriptedEngine
 
 ENCODING = load_harmony_encoding()
 CALL = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import fields, joined
 
 from harmony_py.errors import ParseError
 from harmony_py.format.decode import to_text
 from harmony_py.format.events import CODES, ContentDelta, Diagnostic, MessageEnd, MessageStart
 from harmony_py.format.parse import ParseResult, StreamableParser, parse
 from harmony_py.testing.strategies import any_stream, chunks, decodable_tokens, roles, well_formed
+from tests.token_streams import fields, joined
 
 if TYPE_CHECKING:
     from harmony_py.testing.tokens import Stream

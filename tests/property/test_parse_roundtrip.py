@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import fields, ids
 
 from harmony_py.chat import Author, Conversation, Message, Role
 from harmony_py.format.config import RenderConfig
@@ -14,6 +13,7 @@ from harmony_py.format.encoding import HarmonyEncoding
 from harmony_py.format.parse import parse
 from harmony_py.testing.strategies import well_formed
 from harmony_py.tokenizer.special import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, RETURN, START
+from tests.token_streams import fields, ids
 
 if TYPE_CHECKING:
     from harmony_py.testing.tokens import Stream

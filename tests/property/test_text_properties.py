@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_streams import fields, joined, tokenizer
 
 from harmony_py.format.events import ContentDelta, MessageEnd
 from harmony_py.format.parse import parse
 from harmony_py.format.text import Markers, TextParser, parse_text
 from harmony_py.testing.strategies import decodable_tokens, well_formed
+from tests.token_streams import fields, joined, tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

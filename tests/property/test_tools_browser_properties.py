@@ -8,7 +8,6 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from browsed_pages import Pages, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from harmony_py.tools.browser.markup import RAW, End, Start, pieces
 from harmony_py.tools.browser.page import WIDTH, wrapped
 from harmony_py.tools.browser.reading import page_of
 from harmony_py.tools.browser.text import clean
+from tests.browsed_pages import Pages, read
 
 HOSTILE = [
     *["【", "】", "†", "【0†x】", "【1†L3-L4】", "&#12304;0&dagger;x&#x3011;", "&#x3010", "&dagger;"],

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from patches import envelope, section
 
 from harmony_py.errors import ToolError
 from harmony_py.tools.apply_patch import ApplyPatch
 from harmony_py.tools.apply_patch.envelope import read
+from tests.patches import envelope, section
 
 # Few different lines, so that places look alike; among them what other tools take for structure or line ends.
 LINE = st.sampled_from(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_engine import ScriptedEngine
 
 from harmony_py.cli.terminal import harmless
 from harmony_py.cli.transcript import COLUMN, Logged, Shown
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.format.events import ContentDelta, MessageEnd
 from harmony_py.tokenizer.special import N_VOCAB
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from harmony_py.cli.transcript import Transcript

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import DeveloperContent, Message, Role, SystemContent, ToolDescription
 from harmony_py.constrain import Mask, Regex, TurnSpec
@@ -16,6 +15,7 @@ from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.events import ContentDelta, Diagnostic, MessageEnd, MessageStart
 from harmony_py.tokenizer.special import END, RETURN
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from token_streams import ids
 
 from harmony_py.chat import Role
 from harmony_py.format.header import Header, HeaderError, mark, read, spell, token_texts, write
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import CHANNEL, LAST_RESERVED, SPECIAL_TOKENS, START_OF_TEXT
+from tests.token_streams import ids
 
 ASSISTANT = Role.ASSISTANT
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_models import LAYOUTS, TINY, some_ids
 
 from harmony_py.errors import CheckpointError
 from harmony_py.model import checkpoint, memory
@@ -25,6 +24,7 @@ from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import forward
 from harmony_py.model.saving import random_checkpoint, save
 from harmony_py.model.weights import Mxfp4, Weights, pick, shapes
+from tests.tiny_models import LAYOUTS, TINY, some_ids
 
 SEED = 11
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TINY
 
 from harmony_py.errors import CheckpointError, HarmonyError
 from harmony_py.model import config_json
 from harmony_py.model.config import PRESETS, ModelConfig
+from tests.tiny_models import TINY
 
 SMALL = PRESETS["gpt-oss-20b"]
 LARGE = PRESETS["gpt-oss-120b"]

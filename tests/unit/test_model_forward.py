@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tiny_models import TINY, some_ids
 from torch import Tensor
 
 from harmony_py.errors import PromptError
@@ -15,6 +14,7 @@ from harmony_py.model.cache import Cache
 from harmony_py.model.forward import Decoder, Row, _attention, _attention_of_one, attention
 from harmony_py.model.ops import TORCH, kernels
 from harmony_py.model.random_weights import random_weights
+from tests.tiny_models import TINY, some_ids
 
 WINDOW = TINY.sliding_window
 WEIGHTS = random_weights(TINY, seed=1)

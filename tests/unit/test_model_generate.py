@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tiny_models import TINY
 
 from harmony_py.errors import PromptError, SamplingError
 from harmony_py.model import Cache, Model, Sampling, Step, progress
@@ -19,6 +18,7 @@ from harmony_py.model.ops import TORCH
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.sample import Sampler
 from harmony_py.model.speculate import Lookup
+from tests.tiny_models import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TINY, some_ids
 
 from harmony_py import _rust
 from harmony_py.errors import HarmonyError
@@ -23,6 +22,7 @@ from harmony_py.model.mxfp4 import VALUES, unpack
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import forward
 from harmony_py.model.weights import Mxfp4
+from tests.tiny_models import TINY, some_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

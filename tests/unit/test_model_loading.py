@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import LAYOUTS, TINY, some_ids
 
 from harmony_py.errors import CheckpointError
 from harmony_py.model import Model, Sampling, load, memory, random_checkpoint
 from harmony_py.model.random_weights import random_weights
+from tests.tiny_models import LAYOUTS, TINY, some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

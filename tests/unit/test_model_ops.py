@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import TINY, some_ids
 
 from harmony_py.errors import HarmonyError
 from harmony_py.model import library, ops
@@ -15,6 +14,7 @@ from harmony_py.model.mxfp4 import unpack
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import forward
 from harmony_py.model.weights import Mxfp4
+from tests.tiny_models import TINY, some_ids
 
 WEIGHTS = random_weights(TINY, seed=5)
 _, EXPERTS = WEIGHTS.layers[0]

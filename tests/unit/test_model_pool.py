@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tiny_models import TINY
 
 from harmony_py.errors import PromptError
 from harmony_py.model import Model, Sampling, Step
 from harmony_py.model.random_weights import random_weights
+from tests.tiny_models import TINY
 
 if TYPE_CHECKING:
     from harmony_py.model.generate import Answer

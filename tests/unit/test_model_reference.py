@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import TINY, some_ids
 
 from harmony_py.errors import HarmonyError
 from harmony_py.model.mxfp4 import unpack
@@ -16,6 +15,7 @@ from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import attend, consult, forward, normalise, route, softmax_with_sink
 from harmony_py.model.rope import concentration, paces, turns
 from harmony_py.model.weights import Mxfp4
+from tests.tiny_models import TINY, some_ids
 
 WEIGHTS = random_weights(TINY, seed=3)
 ATTENTION, EXPERTS = WEIGHTS.layers[0]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from token_streams import ids
 
 from harmony_py.format.mend import nearest_tool
 from harmony_py.format.parse import parse
+from tests.token_streams import ids
 
 A = "assistant"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from token_streams import fields, ids
 
 from harmony_py.chat import Role
 from harmony_py.errors import ParseError
@@ -13,6 +12,7 @@ from harmony_py.format.grammar import State
 from harmony_py.format.header import Header
 from harmony_py.format.parse import StreamableParser
 from harmony_py.tokenizer.special import START
+from tests.token_streams import fields, ids
 
 ANSWER = ids("<|channel|>final<|message|>Hi.<|return|>")
 NO_START = ids("<|channel|>analysis<|message|>Think.<|end|><|channel|>final<|message|>Hi.<|return|>")

@@ -7,7 +7,6 @@ import pickle
 import time
 
 import pytest
-from token_streams import fields, ids
 
 from harmony_py.chat import Role
 from harmony_py.errors import HarmonyError, ParseError
@@ -17,6 +16,7 @@ from harmony_py.format.header import Header
 from harmony_py.format.parse import StreamableParser, parse
 from harmony_py.tokenizer.special import END, MESSAGE, START
 from harmony_py.tokenizer.special import START_OF_TEXT as CONTROL
+from tests.token_streams import fields, ids
 
 TURN = ids(
     "<|channel|>analysis<|message|>Think.<|end|>"

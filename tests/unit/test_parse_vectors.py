@@ -9,10 +9,10 @@ from typing import Any
 
 import openai_harmony
 import pytest
-from token_streams import fields, ids, upstream_encoding
 
 from harmony_py.errors import ParseError
 from harmony_py.format.parse import StreamableParser, parse
+from tests.token_streams import fields, ids, upstream_encoding
 
 
 def cases(kind: str) -> list[Any]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from test_parse_vectors import cases, plain
-from token_streams import ids
 
 from harmony_py.chat.arguments import parse_arguments
 from harmony_py.errors import ArgumentsError
 from harmony_py.format.parse import StreamableParser
 from harmony_py.format.text import parse_text
 from harmony_py.tokenizer import Tokenizer
+from tests.token_streams import ids
 
 
 @pytest.mark.parametrize("case", cases("text"))

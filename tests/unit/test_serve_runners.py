@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from serving import ANSWER, CALL, ENCODING, Says
-from tiny_models import TINY
 
 from harmony_py.engines import Drawn
 from harmony_py.errors import EngineError, PromptError, SamplingError
@@ -16,6 +14,8 @@ from harmony_py.model import Model, Sampling
 from harmony_py.model.random_weights import random_weights
 from harmony_py.serve.batched import Batched, Shelf
 from harmony_py.serve.runners import Asked, Interleaved
+from tests.serving import ANSWER, CALL, ENCODING, Says
+from tests.tiny_models import TINY
 
 CONFIG = replace(TINY, layers=2, hidden=64, vocab=300)
 MODEL = Model(CONFIG, random_weights(CONFIG, seed=5), dtype=torch.float32, kernels="torch", max_context=200)

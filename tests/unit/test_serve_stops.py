@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import ENCODING
 
 from harmony_py.engines import Drawn
 from harmony_py.serve.choice import Choice
@@ -14,6 +13,7 @@ from harmony_py.serve.runners import Asked
 from harmony_py.testing import strategies as streams
 from harmony_py.wire import Options
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion
+from tests.serving import ENCODING
 from tests.wire_oracle import accumulated, as_api, counting
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from patches import envelope
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat.typescript import declaration
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import ToolError
 from harmony_py.tools.apply_patch import INSTRUCTIONS, ApplyPatch
 from harmony_py.tools.apply_patch.envelope import read
+from tests.patches import envelope
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,14 +8,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsed_pages import Pages, read
-from scripted_engine import ScriptedEngine
 
 from harmony_py.chat import Message, Role, SystemContent
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import ToolError
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tools.browser import Browser, Document, FolderBackend, Hit
+from tests.browsed_pages import Pages, read
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

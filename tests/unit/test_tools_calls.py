@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted_engine import ScriptedEngine
 
 from harmony_py.engines.chat import Chat, ToolAnswered
 from harmony_py.errors import HarmonyError, ToolError
 from harmony_py.tools.calls import bounded, takes_text, whole_number, within
 from harmony_py.tools.mcp import McpServer
 from harmony_py.tools.python import Python
+from tests.scripted_engine import ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from browsed_pages import read
 
 from harmony_py.errors import ToolError
 from harmony_py.tools.browser import Browser, Limits, WebBackend
 from harmony_py.tools.browser.fetching import fetch
+from tests.browsed_pages import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
