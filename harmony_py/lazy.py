@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of `package`, whose names come from the modules below it that `homes` says."""
+    """`__getattr__` and `__dir__` of `package`, whose names come from the modules below it in `homes`."""
 
     def get(name: str) -> object:
         if name not in homes:
