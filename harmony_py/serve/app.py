@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from harmony_py.errors import HarmonyError
-from harmony_py.serve import chat, responses
+from harmony_py.serve import chat, completions, responses
 from harmony_py.serve.asking import check_model
 from harmony_py.serve.door import Door
 from harmony_py.serve.errors import as_wire_error, http_error
@@ -69,6 +69,7 @@ def application(runner: Runner | Sequence[Runner], settings: Settings | None = N
 def _routes() -> list[Route]:
     return [
         _route("/v1/chat/completions", chat.create, "POST"),
+        _route("/v1/completions", completions.create, "POST"),
         _route("/v1/responses", responses.create, "POST"),
         _route("/v1/responses/{response_id}", responses.retrieve, "GET"),
         _route("/v1/responses/{response_id}", responses.delete, "DELETE"),

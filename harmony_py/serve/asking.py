@@ -11,6 +11,8 @@ from harmony_py.serve.runners import Asked
 from harmony_py.serve.stops import check_stops
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harmony_py.chat import Conversation
     from harmony_py.format.encoding import HarmonyEncoding
     from harmony_py.serve.runners import Runner
@@ -29,7 +31,7 @@ def ask(
     check_model(options.model, settings)
     _refuse_unsupported(options, settings, runner)
     ids = encoding.render_conversation_for_completion(conversation, config=settings.render)
-    most = _room(len(ids), settings, runner)
+    most = room(ids, settings, runner, "messages")
     sampling = {**_sampling(options, settings, runner), "max_tokens": min(options.max_tokens or most, most)}
     mask = mask_for(options, ids)
     if options.n == 1:
@@ -47,16 +49,17 @@ def check_model(name: str, settings: Settings) -> None:
         raise ServeError(404, message, "model", "model_not_found")
 
 
-def _room(prompt: int, settings: Settings, runner: Runner) -> int:
-    """How many tokens the answer may have."""
+def room(ids: Sequence[int], settings: Settings, runner: Runner, field: str) -> int:
+    """How many tokens the answer may have; `WireError` if the prompt, which is of `field`, leaves none."""
+    prompt = len(ids)
     most = (
         settings.prompt_tokens if runner.context is None else min(settings.prompt_tokens, runner.context - 1)
     )
     if prompt > most:
-        message = f"This server takes prompts of up to {most} tokens; the messages are {prompt} tokens long."
-        raise WireError(message, "messages", "context_length_exceeded")
-    room = settings.output_tokens
-    return room if runner.context is None else min(room, runner.context - prompt)
+        message = f"This server takes prompts of up to {most} tokens; this one has {prompt}."
+        raise WireError(message, field, "context_length_exceeded")
+    left = settings.output_tokens
+    return left if runner.context is None else min(left, runner.context - prompt)
 
 
 def _refuse_unsupported(options: Options, settings: Settings, runner: Runner) -> None:

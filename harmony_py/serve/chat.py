@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harmony_py.errors import WireError
 from harmony_py.serve.asking import ask
-from harmony_py.serve.http import DONE, EventStream, Json, dumps, loads, read_body, until_gone
+from harmony_py.serve.http import DONE, EventStream, Json, event, loads, read_body, until_gone
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion, read_request
 from harmony_py.wire.ids import random_id
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from harmony_py.serve.choice import Choice
     from harmony_py.serve.run import Run
     from harmony_py.serve.runners import Asked
     from harmony_py.serve.service import Service
@@ -45,14 +46,14 @@ def _read(service: Service, body: bytes) -> tuple[Options, list[Asked]]:
     )
 
 
-async def _whole(run: Run, reply: Reply) -> dict[str, Any]:
+async def _whole(run: Run[Choice], reply: Reply) -> dict[str, Any]:
     async for _ in run.news():
         pass
     run.close()
     return completion(reply, [choice.turn() for choice in run.choices], run.usage())
 
 
-async def _streamed(run: Run, reply: Reply) -> AsyncIterator[bytes]:
+async def _streamed(run: Run[Choice], reply: Reply) -> AsyncIterator[bytes]:
     """The chunks as they come. An error before the first of them is raised, a later one is the last chunk."""
     streams = [ChatStream(reply, choice.index) for choice in run.choices]
     left = len(streams)
@@ -69,13 +70,9 @@ async def _streamed(run: Run, reply: Reply) -> AsyncIterator[bytes]:
                     chunks += stream.finish(choice.last_events(), choice.stop, usage)
             if chunks:
                 begun = True
-                yield b"".join(_event(chunk) for chunk in chunks)
+                yield b"".join(event(chunk) for chunk in chunks)
     except WireError as error:
         if not begun:
             raise
-        yield _event(error.to_dict())
+        yield event(error.to_dict())
     yield DONE
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return b"data: " + dumps(data) + b"\n\n"

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 OPEN: Final = ("/health",)
 """What may be asked without a key."""
 
-_COUNTED: Final = ("/v1/chat/completions", "/v1/responses", "/v1/models", "/health", "/metrics")
+_COUNTED: Final = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/models",
+    "/health",
+    "/metrics",
+)
 
 
 class Door:

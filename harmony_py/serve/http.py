@@ -34,6 +34,11 @@ def dumps(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def event(data: object) -> bytes:
+    """A server-sent event without a name."""
+    return b"data: " + dumps(data) + b"\n\n"
+
+
 class Json(Response):
     media_type = "application/json"
 

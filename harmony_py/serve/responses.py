@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from harmony_py.serve.choice import Choice
     from harmony_py.serve.run import Run
     from harmony_py.serve.runners import Asked
     from harmony_py.serve.service import Service
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Live:
     """A response that is being written."""
 
-    def __init__(self, service: Service, run: Run, asked: ResponsesRequest, reply: Reply) -> None:
+    def __init__(self, service: Service, run: Run[Choice], asked: ResponsesRequest, reply: Reply) -> None:
         self.run = run
         self.is_cancelled = False
         self.over = asyncio.Event()

@@ -7,38 +7,63 @@ import logging
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from harmony_py.serve.choice import Choice
 from harmony_py.serve.errors import ServeError, as_wire_error, status_of
 from harmony_py.serve.worker import Job, Started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from harmony_py.engines import Step
     from harmony_py.errors import WireError
-    from harmony_py.format.encoding import HarmonyEncoding
     from harmony_py.format.events import Event
     from harmony_py.serve.metrics import Metrics
     from harmony_py.serve.runners import Asked
     from harmony_py.serve.worker import Arrival, Workers
-    from harmony_py.wire import Options, Usage
+    from harmony_py.wire import Stop, Usage
     from harmony_py.wire.logprobs import Entry
 
 logger = logging.getLogger(__name__)
 
 
-class News(NamedTuple):
-    """What a token, or the end, brought one of the choices."""
+class AnyChoice(Protocol):
+    """An answer as it comes: `choice.Choice`, or one that makes nothing of its tokens."""
 
-    choice: Choice
-    events: list[Event]
-    entry: Entry | None = None
-    is_last: bool = False
-    """Nothing comes of this choice any more."""
+    reused: int
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing comes of it any more."""
+        ...
+
+    @property
+    def tokens(self) -> list[int]: ...
+
+    def take(self, step: Step) -> tuple[list[Event], Entry | None]:
+        """What a token brings about, and its entry where log probabilities are wanted."""
+        ...
+
+    def end(self, stop: Stop) -> None:
+        """No more tokens come."""
+        ...
+
+    def usage(self) -> Usage:
+        """What it took."""
+        ...
 
 
-class Run:
+C = TypeVar("C", bound=AnyChoice)
+
+
+News: TypeAlias = "tuple[C, list[Event], Entry | None, bool]"
+"""What a token, or the end, brought one of the choices; and whether nothing comes of it any more."""
+
+
+class Run(Generic[C]):
     """Asks the workers for each choice as soon as it is made; `ServeError` if they have too much to do.
 
     Whoever makes one closes it. That ends what is still being drawn.
@@ -47,16 +72,15 @@ class Run:
     def __init__(
         self,
         asked: Sequence[Asked],
-        options: Options,
-        encoding: HarmonyEncoding,
+        choices: Sequence[C],
         workers: Workers,
         metrics: Metrics,
         seconds: float,
     ) -> None:
-        self.choices: Final = [Choice(i, each, options, encoding) for i, each in enumerate(asked)]
+        self.choices: Final = choices
         self._jobs: Final = [Job(each, partial(self._hear, i)) for i, each in enumerate(asked)]
         self._workers, self._metrics = workers, metrics
-        self._came: deque[News] = deque()
+        self._came: deque[News[C]] = deque()
         self._woken = asyncio.Event()
         self._error: WireError | None = None
         self._closed = False
@@ -66,7 +90,7 @@ class Run:
         metrics.prompt_tokens.add(len(asked[0].ids))
         self._timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up)
 
-    async def news(self) -> AsyncIterator[list[News]]:
+    async def news(self) -> AsyncIterator[list[News[C]]]:
         """What has come since it was last asked, until all choices are over. Raises what went wrong."""
         while True:
             while not (self._came or self._error or self._all_over):
@@ -116,11 +140,11 @@ class Run:
             self._fail(outcome)
         elif outcome is None:
             choice.end("stop")
-            self._came.append(News(choice, [], None, is_last=True))
+            self._came.append((choice, [], None, True))
         else:
             self._count(choice, news)
             events, entry = choice.take(outcome)
-            self._came.append(News(choice, events, entry, choice.over))
+            self._came.append((choice, events, entry, choice.over))
             if choice.over:
                 self._workers.cancel(self._jobs[index])
         if self._all_over:
@@ -128,7 +152,7 @@ class Run:
             self._metrics.request.see(time.monotonic() - self._began)
         self._woken.set()
 
-    def _count(self, choice: Choice, news: Arrival) -> None:
+    def _count(self, choice: C, news: Arrival) -> None:
         first = not choice.tokens
         if first:
             choice.reused = news.reused
@@ -154,7 +178,7 @@ class Run:
         self.close()
         self._woken.set()
 
-    def _end(self, choice: Choice) -> None:
+    def _end(self, choice: C) -> None:
         self._workers.cancel(self._jobs[choice.index])
         choice.end("length")
-        self._came.append(News(choice, [], None, is_last=True))
+        self._came.append((choice, [], None, True))

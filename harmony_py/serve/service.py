@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio.to_thread
 
 from harmony_py.format.encoding import load_harmony_encoding
+from harmony_py.serve.choice import Choice
 from harmony_py.serve.metrics import Metrics
-from harmony_py.serve.run import Run
+from harmony_py.serve.run import C, Run
 from harmony_py.serve.store import InFile, InMemory, ResponseStore
 from harmony_py.serve.worker import Workers
 
@@ -47,9 +48,13 @@ class Service:
         """The responses that are being written, by their ids."""
         self._limiter: Final = anyio.CapacityLimiter(THREADS)
 
-    def run(self, asked: Sequence[Asked], options: Options) -> Run:
-        """Ask the engine; `ServeError` if too many wait for it already."""
-        return Run(asked, options, self.encoding, self.workers, self.metrics, self.settings.seconds)
+    def run(self, asked: Sequence[Asked], options: Options) -> Run[Choice]:
+        """Ask the engine for turns of the assistant; `ServeError` if too many wait for it already."""
+        return self.draw(asked, [Choice(i, each, options, self.encoding) for i, each in enumerate(asked)])
+
+    def draw(self, asked: Sequence[Asked], choices: Sequence[C]) -> Run[C]:
+        """The same for whatever `choices` make of the tokens."""
+        return Run(asked, choices, self.workers, self.metrics, self.settings.seconds)
 
     async def in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         """What `call` gives, worked out where it holds up nobody."""

@@ -20,7 +20,7 @@ from tests.wire_json import anything, chat_requests, response_requests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT, RESPONSES, COMPLETIONS = "/v1/chat/completions", "/v1/responses", "/v1/completions"
 ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}
 
 
@@ -90,8 +90,29 @@ def test_no_responses_request_breaks_it(web: httpx2.Client, body: Any, tokens: l
     check_answer(web.post(RESPONSES, content=spelled(body)))
 
 
+completions = st.fixed_dictionaries(
+    {"model": st.just("m"), "prompt": st.text() | st.lists(st.integers(-1, 201_100)) | anything},
+    optional={
+        "max_tokens": st.integers(-1, 50) | anything,
+        "temperature": st.floats(-1, 3) | anything,
+        "top_k": st.integers(-1, 9) | anything,
+        "seed": st.integers() | anything,
+        "stop_token_ids": st.lists(st.integers(-1, 201_100)) | anything,
+        "logit_bias": st.dictionaries(st.text("0123456789x", max_size=9), st.floats(-200, 200)) | anything,
+        "skip_special_tokens": st.booleans() | anything,
+        "stream": st.booleans() | anything,
+    },
+)
+
+
+@given(posted(st.one_of(completions, anything)), streams.any_stream)
+def test_no_completions_request_breaks_it(web: httpx2.Client, body: Any, tokens: list[int]) -> None:
+    BABBLE.tokens = tokens
+    check_answer(web.post(COMPLETIONS, content=spelled(body)))
+
+
 @settings(max_examples=30)
-@given(st.binary(max_size=200), st.sampled_from([CHAT, RESPONSES]))
+@given(st.binary(max_size=200), st.sampled_from([CHAT, RESPONSES, COMPLETIONS]))
 def test_no_bytes_break_it(web: httpx2.Client, body: bytes, path: str) -> None:
     answer = web.post(path, content=body)
     assert answer.status_code == 400
