@@ -172,8 +172,8 @@ class EngineError(HarmonyError):
         return f"{self.engine}: {self.reason}{kept}"
 
 
-class ShardError(HarmonyError):
-    """Training shards that cannot be made or read: which file, folder or field, and why."""
+class PlacedError(HarmonyError):
+    """Something is wrong in one place: where, and why."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -182,3 +182,7 @@ class ShardError(HarmonyError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+class ShardError(PlacedError):
+    """Training shards that cannot be made or read: which file, folder or field, and why."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harmony_py.chat import Conversation, DeveloperContent, Message, Role, SystemContent
-from harmony_py.errors import HarmonyError
+from harmony_py.errors import PlacedError
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.retention import dropped
@@ -33,16 +33,8 @@ _ID: Final = re.compile(r"-?[0-9]{1,20}")
 Kind = Literal["conversation", "request", "text", "stripped", "tokens"]
 
 
-class SourceError(HarmonyError):
+class SourceError(PlacedError):
     """What was typed cannot be read: where, and why."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where = where
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.reason}"
 
 
 class Source(BaseModel):

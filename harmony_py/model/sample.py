@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import torch
 
 from harmony_py.errors import SamplingError
-from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT
+from harmony_py.tokenizer.special import SAMPLING_STOP_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-STOP: Final = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
+STOP: Final = SAMPLING_STOP_TOKENS
 """What ends a turn. A message's end is none of these: after a thought comes an answer."""
 
 RANKED_AT_ONCE: Final = (256, 4096)

@@ -90,9 +90,14 @@ def _sampling(options: Options, settings: Settings, runner: Runner) -> dict[str,
         "seed": options.seed,
         "logit_bias": options.logit_bias,
     }
-    if options.top_p == 0:
-        # No share at all: of the likeliest tokens only the first.
-        said |= {"top_p": None, "top_k": 1}
     if runner.logprobs and options.logprobs:
         said["logprobs"] = options.top_logprobs or 0
+    return chosen(said, settings)
+
+
+def chosen(said: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """How tokens are drawn: what a request says, where that is not None, and the server's defaults."""
+    if said["top_p"] == 0:
+        # No share at all: of the likeliest tokens only the first.
+        said = {**said, "top_p": None, "top_k": 1}
     return {**settings.defaults, **{name: value for name, value in said.items() if value is not None}}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from harmony_py.errors import WireError
 from harmony_py.serve.asking import ask
-from harmony_py.serve.http import DONE, EventStream, Json, event, loads, read_body, until_gone
+from harmony_py.serve.http import EventStream, Json, loads, read_body, spelled, until_gone
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion, read_request
 from harmony_py.wire.ids import random_id
 
@@ -32,7 +31,7 @@ async def create(service: Service, request: Request) -> Response:
     try:
         if not options.stream:
             return Json(await until_gone(request.receive, _whole(run, reply)))
-        pieces = _streamed(run, reply)
+        pieces = spelled(_chunks(run, reply))
         return EventStream(await until_gone(request.receive, pieces.__anext__()), pieces, run.close)
     except BaseException:
         run.close()
@@ -53,26 +52,16 @@ async def _whole(run: Run[Choice], reply: Reply) -> dict[str, Any]:
     return completion(reply, [choice.turn() for choice in run.choices], run.usage())
 
 
-async def _streamed(run: Run[Choice], reply: Reply) -> AsyncIterator[bytes]:
-    """The chunks as they come. An error before the first of them is raised, a later one is the last chunk."""
+async def _chunks(run: Run[Choice], reply: Reply) -> AsyncIterator[list[dict[str, Any]]]:
     streams = [ChatStream(reply, choice.index) for choice in run.choices]
     left = len(streams)
-    begun = False
-    try:
-        async for news in run.news():
-            chunks: list[dict[str, Any]] = []
-            for choice, events, entry, is_last in news:
-                stream = streams[choice.index]
-                chunks += stream.feed(events, entry)
-                if is_last:
-                    left -= 1
-                    usage = None if left else run.usage()
-                    chunks += stream.finish(choice.last_events(), choice.stop, usage)
-            if chunks:
-                begun = True
-                yield b"".join(event(chunk) for chunk in chunks)
-    except WireError as error:
-        if not begun:
-            raise
-        yield event(error.to_dict())
-    yield DONE
+    async for news in run.news():
+        chunks: list[dict[str, Any]] = []
+        for choice, events, entry, is_last in news:
+            stream = streams[choice.index]
+            chunks += stream.feed(events, entry)
+            if is_last:
+                left -= 1
+                usage = None if left else run.usage()
+                chunks += stream.finish(choice.last_events(), choice.stop, usage)
+        yield chunks

@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harmony_py.errors import WireError
-from harmony_py.serve.asking import check_model, room
-from harmony_py.serve.http import DONE, EventStream, Json, event, loads, read_body, until_gone
+from harmony_py.serve.asking import check_model, chosen, room
+from harmony_py.serve.http import EventStream, Json, loads, read_body, spelled, until_gone
 from harmony_py.serve.runners import Asked
 from harmony_py.tokenizer import Tokenizer
-from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT, N_VOCAB, START_OF_TEXT
+from harmony_py.tokenizer.special import N_VOCAB, SAMPLING_STOP_TOKENS, START_OF_TEXT
 from harmony_py.wire import Usage
 from harmony_py.wire.fields import Fields, check_json, invalid, wrong_type
 from harmony_py.wire.ids import random_id
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 USUAL_LENGTH: Final = 16
 """Tokens of an answer where the request does not say, as in OpenAI's API."""
 
-_STOP: Final = frozenset({*ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT})
 _GREATEST_SEED: Final = 2**63 - 1
 
 
@@ -79,7 +77,7 @@ async def create(service: Service, request: Request) -> Response:
     pieces = _pieces(run, wanted)
     try:
         if wanted.stream:
-            events = _events(pieces)
+            events = spelled(pieces)
             return EventStream(await until_gone(request.receive, events.__anext__()), events, run.close)
         whole = await until_gone(request.receive, _whole(pieces))
         run.close()
@@ -104,7 +102,7 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
     said: dict[str, Any] = {
         "temperature": fields.number("temperature", 0, 2),
         "top_k": fields.integer("top_k", 1, N_VOCAB),
-        "top_p": fields.number("top_p", 0, 1) or None,
+        "top_p": fields.number("top_p", 0, 1),
         "min_p": fields.number("min_p", 0, 1),
         "seed": fields.integer("seed", -_GREATEST_SEED, _GREATEST_SEED),
         "logit_bias": _bias(fields.object("logit_bias")),
@@ -115,10 +113,10 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
     for name in ("return_token_ids", "spaces_between_special_tokens", "stream_options", "user"):
         fields.take(name)  # Ids always come; the others change nothing here.
     fields.close()
-    sampling = {name: value for name, value in said.items() if value is not None}
-    sampling["stop"] = frozenset(_token(place, token) for place, token in stop) or _STOP
+    sampling = chosen(said, service.settings)
+    sampling["stop"] = frozenset(_token(place, token) for place, token in stop) or SAMPLING_STOP_TOKENS
     sampling["max_tokens"] = min(length or USUAL_LENGTH, most)
-    return wanted, Asked(ids, {**service.settings.defaults, **sampling})
+    return wanted, Asked(ids, sampling)
 
 
 def _prompt(value: object) -> list[int]:
@@ -153,7 +151,7 @@ def _bias(given: Fields | None) -> dict[int, float] | None:
     return found
 
 
-async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[dict[str, Any]]:
+async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[list[dict[str, Any]]]:
     """What has come, each time something has."""
     [drawn] = run.choices
     decoder = Tokenizer.o200k_harmony().stream_decoder()
@@ -170,29 +168,15 @@ async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[dict[str, An
             choice["text"] += decoder.finish()
             choice["finish_reason"] = drawn.stop
             choice["stop_reason"] = drawn.tokens[-1] if drawn.stop == "stop" and drawn.tokens else None
-        yield {**head, "model": wanted.model, "choices": [choice]}
+        yield [{**head, "model": wanted.model, "choices": [choice]}]
 
 
-async def _whole(pieces: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+async def _whole(pieces: AsyncIterator[list[dict[str, Any]]]) -> dict[str, Any]:
     """All pieces in one."""
     whole: dict[str, Any] = {}
     text, tokens = [], []
-    async for whole in pieces:
+    async for [whole] in pieces:
         [choice] = whole["choices"]
         text.append(choice["text"])
         tokens += choice["token_ids"]
     return {**whole, "choices": [{**whole["choices"][0], "text": "".join(text), "token_ids": tokens}]}
-
-
-async def _events(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
-    """The pieces as they come. An error before the first of them is raised, a later one is the last piece."""
-    begun = False
-    try:
-        async for piece in pieces:
-            begun = True
-            yield event(piece)
-    except WireError as error:
-        if not begun:
-            raise
-        yield event(error.to_dict())
-    yield DONE

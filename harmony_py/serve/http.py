@@ -14,7 +14,7 @@ from harmony_py.errors import WireError
 from harmony_py.serve.errors import ServeError, headers_of, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -37,6 +37,21 @@ def dumps(value: object) -> bytes:
 def event(data: object) -> bytes:
     """A server-sent event without a name."""
     return b"data: " + dumps(data) + b"\n\n"
+
+
+async def spelled(pieces: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
+    """`pieces` as events, and `DONE`. An error before the first is raised, a later one is the last event."""
+    begun = False
+    try:
+        async for piece in pieces:
+            if piece:
+                begun = True
+                yield b"".join(map(event, piece))
+    except WireError as error:
+        if not begun:
+            raise
+        yield event(error.to_dict())
+    yield DONE
 
 
 class Json(Response):

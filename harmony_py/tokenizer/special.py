@@ -27,6 +27,9 @@ STOP_TOKENS: Final = frozenset({RETURN, END, CALL})
 ASSISTANT_ACTION_STOP_TOKENS: Final = frozenset({RETURN, CALL})
 """Any of these ends the assistant's turn: it answered, or it called a tool."""
 
+SAMPLING_STOP_TOKENS: Final = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
+"""Where an engine stops drawing unless it is told otherwise."""
+
 _NAMED: Final = {
     "<|startoftext|>": START_OF_TEXT,
     "<|endoftext|>": END_OF_TEXT,

@@ -21,7 +21,7 @@ from harmony_py.tokenizer.special import RETURN
 from tests.differential.test_constrain_gbnf import accepted, begun
 from tests.instances import instances
 from tests.llama_library import Grammar, vocabulary
-from tests.property.test_constrain_completeness import ZOO
+from tests.property.test_constrain_completeness import ZOO, near_instances
 from tests.turns import BYTES, ids, tokenizer
 
 # -- schemas -------------------------------------------------------------------------------------------------
@@ -59,15 +59,7 @@ def test_every_instance_of_a_schema_is_accepted(name: str, data: st.DataObject) 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in {*REFUSED, "anything"}])
 @settings(max_examples=40)
-@given(
-    value=st.recursive(
-        st.none() | st.booleans() | st.integers(-200, 200) | st.text(max_size=6) | st.floats(-2, 2),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcozkp"), inner, max_size=3)
-        ),
-        max_leaves=6,
-    )
-)
+@given(value=near_instances)
 def test_what_is_no_instance_is_refused(name: str, value: Any) -> None:
     assume(not jsonschema.Draft202012Validator(ZOO[name]).is_valid(value))
     assert not fits(name, limited(value))

@@ -87,6 +87,14 @@ def test_text_is_text() -> None:
     assert engine.samplings[1]["stop"] == {TOKENS[3]}
 
 
+def test_no_share_of_the_likeliest_is_the_likeliest() -> None:
+    engine = Says(ANSWER)
+    with serving(engine) as server:
+        asked(server.url, prompt=[MESSAGE], top_p=0)
+    assert engine.samplings[0]["top_k"] == 1
+    assert "top_p" not in engine.samplings[0]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -129,6 +129,10 @@ def test_a_response_that_is_being_written_can_be_seen_and_cancelled() -> None:
         created = next(events)
         assert created.type == "response.created"
         assert client.responses.retrieve(created.response.id).status == "in_progress"
+        # Cancelled sooner, it would have said nothing yet.
+        said = ""
+        while not said.startswith("and so on"):
+            said += getattr(next(events), "delta", "")
         cancelled = client.responses.cancel(created.response.id)
         assert cancelled.status == "cancelled"
         assert cancelled.output_text.startswith("and so on")

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 encoding = load_harmony_encoding()
 
+near_instances = st.recursive(
+    st.none() | st.booleans() | st.integers(-200, 200) | st.text(max_size=6) | st.floats(-2, 2),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcozkp"), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+"""JSON of the names and sizes that the schemas are about, instances or not."""
+
 ZOO: dict[str, Any] = {
     "weather": WEATHER,
     "tree": TREE,
@@ -99,15 +108,7 @@ def test_every_instance_of_a_schema_is_accepted(
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if name != "anything"])
-@given(
-    value=st.recursive(
-        st.none() | st.booleans() | st.integers(-200, 200) | st.text(max_size=6) | st.floats(-2, 2),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcozkp"), inner, max_size=3)
-        ),
-        max_leaves=6,
-    )
-)
+@given(value=near_instances)
 def test_what_is_no_instance_is_refused(name: str, value: Any) -> None:
     assume(not jsonschema.Draft202012Validator(ZOO[name]).is_valid(value))
     assert not accepted(ZOO[name], json.dumps(value))

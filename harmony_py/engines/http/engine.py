@@ -14,7 +14,7 @@ from harmony_py.engines.options import options
 from harmony_py.errors import EngineError
 from harmony_py.format.grammar import StreamState
 from harmony_py.format.text import TextParser
-from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, CALL, END_OF_TEXT, RETURN
+from harmony_py.tokenizer.special import CALL, RETURN, SAMPLING_STOP_TOKENS
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harmony_py.engines import Mask
     from harmony_py.engines.http.dialects import Dialect, Piece
 
-STOP: Final = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
+STOP: Final = SAMPLING_STOP_TOKENS
 
 _LONGEST_TOKEN: Final = 128
 """Bytes of the vocabulary's longest token."""

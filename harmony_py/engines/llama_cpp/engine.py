@@ -12,14 +12,13 @@ from harmony_py.engines.options import options
 from harmony_py.errors import EngineError
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import (
-    ASSISTANT_ACTION_STOP_TOKENS,
     CALL,
     CHANNEL,
     END,
-    END_OF_TEXT,
     MESSAGE,
     N_VOCAB,
     RETURN,
+    SAMPLING_STOP_TOKENS,
     START,
 )
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 ENGINE: Final = "llama.cpp"
 
-STOP: Final = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
+STOP: Final = SAMPLING_STOP_TOKENS
 
 _COMPARED: Final = (0, 1000, 50_000, 100_000, 199_997, START, CHANNEL, MESSAGE, END, RETURN, CALL)
 """Tokens whose text has to be ours: a file with another vocabulary would answer, and in riddles."""

@@ -16,7 +16,7 @@ from harmony_py.engines.transformers.mask import ENGINE, MaskProcessor
 from harmony_py.errors import EngineError, HarmonyError
 from harmony_py.format.encoding import HarmonyEncoding, load_harmony_encoding
 from harmony_py.format.parse import parse
-from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, CALL, END_OF_TEXT, RETURN
+from harmony_py.tokenizer.special import CALL, END_OF_TEXT, RETURN, SAMPLING_STOP_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harmony_py.format.config import RenderConfig
     from harmony_py.format.events import Diagnostic
 
-STOP: Final = sorted(ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT})
+STOP: Final = sorted(SAMPLING_STOP_TOKENS)
 """What a turn ends with. A call is among them, which the configs of many checkpoints forget."""
 
 

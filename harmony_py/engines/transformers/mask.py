@@ -10,7 +10,7 @@ from transformers import LogitsProcessor
 
 from harmony_py.errors import EngineError
 from harmony_py.model.mask import as_tensor, unpacked
-from harmony_py.tokenizer.special import ASSISTANT_ACTION_STOP_TOKENS, END_OF_TEXT
+from harmony_py.tokenizer.special import SAMPLING_STOP_TOKENS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harmony_py.engines import Mask
 
 ENGINE = "transformers"
-_OVER = ASSISTANT_ACTION_STOP_TOKENS | {END_OF_TEXT}
+_OVER = SAMPLING_STOP_TOKENS
 
 
 class MaskProcessor(LogitsProcessor):  # type: ignore[misc, unused-ignore]
