@@ -5,27 +5,17 @@
 //! inside a token's span run the same way whatever stands around it. So 199,742 pairs are the whole
 //! merge table, and expanding them gives back every token's bytes.
 
-use crate::pair_hash::{hash, key};
 use std::collections::HashMap;
 
 /// Marks a token that is a single byte: its left half is then the byte itself.
 const BYTE: u32 = u32::MAX;
 
-/// The two halves of every token in rank order.
-pub fn splits(tokens: &[Vec<u8>]) -> Vec<(u32, u32)> {
+/// The two halves of every token in rank order, as little-endian `u32`s.
+pub fn pack(tokens: &[Vec<u8>]) -> Vec<u8> {
     let ranks: HashMap<&[u8], u32> = tokens.iter().map(Vec::as_slice).zip(0u32..).collect();
     assert!(ranks.len() == tokens.len(), "two ranks spell the same bytes");
-    tokens.iter().zip(0u32..).map(|(token, rank)| canonical_split(token, rank, &ranks)).collect()
-}
-
-/// The same as little-endian `u32`s.
-pub fn pack(splits: &[(u32, u32)]) -> Vec<u8> {
-    splits.iter().flat_map(|&(left, right)| [left, right]).flat_map(u32::to_le_bytes).collect()
-}
-
-/// Hashes of the pairs that merge.
-pub fn pair_hashes(splits: &[(u32, u32)]) -> impl Iterator<Item = u64> {
-    splits.iter().filter(|(_, right)| *right != BYTE).map(|&(left, right)| hash(key(left, right)))
+    let splits = tokens.iter().zip(0u32..).map(|(token, rank)| canonical_split(token, rank, &ranks));
+    splits.flat_map(|(left, right)| [left, right]).flat_map(u32::to_le_bytes).collect()
 }
 
 fn canonical_split(token: &[u8], rank: u32, ranks: &HashMap<&[u8], u32>) -> (u32, u32) {

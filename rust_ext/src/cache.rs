@@ -249,7 +249,7 @@ mod tests {
             let sum = piece.iter().map(|&byte| u32::from(byte)).sum();
             let ids: Vec<u32> = (sum..=sum + sum % 20).collect();
             let found = if piece.len() <= key::SHORT {
-                let key = Key::of(&piece);
+                let key = Key::of(&piece, 0, piece.len());
                 cache.put_short(key, key.hash(), &ids);
                 cache.short(key, key.hash(), &mut more)
             } else {

@@ -1,16 +1,19 @@
 //! What must hold of any input: fast ways give what the slow twin gives. The tests draw inputs at random, the
 //! targets in `fuzz/` let coverage lead them.
 
+#[cfg(target_arch = "x86_64")]
+use crate::processor::Avx2;
 use crate::{
     encoder::Encoder,
     incremental::Incremental,
     merge::{
         batch::{Batch, Links, MEDIUM, Positions, SHORT},
         long::Long,
+        row::{self, Rows},
     },
     pairs::Pairs,
     parts,
-    pretokenize::blocks,
+    processor::{Portable, Processor},
     slow,
     special::SpecialTokens,
     tokenizer::Tokenizer,
@@ -23,7 +26,7 @@ pub fn encode(text: &str) {
     let (mut ids, mut portable, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     Encoder::with(|encoder| {
         encoder.encode(text, &mut ids);
-        encoder.encode_with::<blocks::Portable>(text, &mut portable);
+        encoder.encode_on::<Portable>(text, &mut portable);
     });
     assert_eq!(ids, expected);
     assert_eq!(portable, expected);
@@ -37,6 +40,13 @@ pub fn merge(piece: &[u8]) {
     let mut tokens = Vec::new();
     LONG.with_borrow_mut(|long| long.merge(Pairs::get(), piece, &mut tokens));
     assert_eq!(tokens, expected);
+    if piece.len() <= row::LONGEST {
+        assert_eq!(merged_in_rows::<Portable>(piece), expected);
+        #[cfg(target_arch = "x86_64")]
+        if Avx2::is_available() {
+            assert_eq!(merged_in_rows::<Avx2>(piece), expected);
+        }
+    }
     if piece.len() <= SHORT {
         assert_eq!(merged_in_batch::<u64, { SHORT + 2 }>(piece), expected);
     }
@@ -46,6 +56,18 @@ pub fn merge(piece: &[u8]) {
 }
 
 /// The piece's tokens, merged in turns with all that it begins with.
+fn merged_in_rows<P: Processor>(piece: &[u8]) -> Vec<u32> {
+    let pieces = (1..=piece.len()).map(|length| (length, &piece[..length]));
+    let mut whole = Vec::new();
+    Rows::default().merge::<P>(Pairs::get(), pieces, |length, tokens| {
+        if length == piece.len() {
+            whole = tokens.to_vec();
+        }
+    });
+    whole
+}
+
+/// The same in a batch.
 fn merged_in_batch<P: Positions, const POSITIONS: usize>(piece: &[u8]) -> Vec<u32> {
     let mut batch = Batch::<P, POSITIONS>::default();
     let pieces = (1..=piece.len()).map(|length| (length, &piece[..length]));

@@ -7,42 +7,45 @@ use crate::{
     merge::{
         batch::{self, Medium, Short},
         long::Long,
+        row::{self, Rows},
         tiny,
     },
     pairs::Pairs,
-    pieces::{self, Pieces},
-    pretokenize::{
-        Pretokenizer,
-        blocks::{self, BLOCK, Classify},
-    },
+    pieces::{Pieces, Place},
+    pretokenize::{Pretokenizer, blocks::BLOCK},
+    processor::{self, Portable, Processor},
 };
 
 use std::sync::{Mutex, PoisonError};
 
-/// Pieces looked up together: enough of them miss for their merges to overlap.
-const BATCH: usize = 256;
+/// Pieces asked for together in the cache.
+const BATCH: usize = 64;
+/// Pieces taken through all steps together: enough of them are no tokens for their merges to overlap.
+const ROUND: usize = 1024;
 /// The pretokenizer hands out this many at most.
-const ROOM: usize = BATCH + BLOCK;
+const ROOM: usize = ROUND + BLOCK;
 
 /// Working memory of one encoding at a time, and what is worth keeping for the next one: some 16 MB.
 pub struct Encoder {
     cache: Cache,
+    rows: Rows,
     short: Short,
     medium: Medium,
     long: Long,
     starts: Box<[usize; ROOM + 1]>,
-    keys: Box<[Key; ROOM]>,
-    hashes: Box<[u64; ROOM]>,
-    lines: Box<[u32; ROOM]>,
     /// Ids of the pieces that are tokens, and room to copy whole blocks from anywhere before it.
     ids: Box<[u32; ROOM + COPIED]>,
     /// Numbers of the pieces that are no token.
     missed: Box<[u32; ROOM]>,
+    /// Of the missed pieces: what to look for in the cache.
+    keys: Box<[Key; ROOM]>,
+    hashes: Box<[u64; ROOM]>,
     /// Ids of the missed pieces; of those that have more than three, where in `more` they start.
     found: Vec<Found>,
     more: Vec<u32>,
     /// Numbers, among the missed, of the pieces to merge in batches.
-    to_merge: Vec<u32>,
+    row_to_merge: Vec<u32>,
+    short_to_merge: Vec<u32>,
     medium_to_merge: Vec<u32>,
 }
 
@@ -53,18 +56,19 @@ impl Default for Encoder {
     fn default() -> Self {
         Self {
             cache: Cache::default(),
+            rows: Rows::default(),
             short: Short::default(),
             medium: Medium::default(),
             long: Long::default(),
             starts: Box::new([0; ROOM + 1]),
-            keys: Box::new([Key::default(); ROOM]),
-            hashes: Box::new([0; ROOM]),
-            lines: Box::new([0; ROOM]),
             ids: Box::new([0; ROOM + COPIED]),
             missed: Box::new([0; ROOM]),
+            keys: Box::new([Key::default(); ROOM]),
+            hashes: Box::new([0; ROOM]),
             found: Vec::with_capacity(ROOM),
             more: Vec::new(),
-            to_merge: Vec::with_capacity(ROOM),
+            row_to_merge: Vec::new(),
+            short_to_merge: Vec::new(),
             medium_to_merge: Vec::new(),
         }
     }
@@ -84,108 +88,81 @@ impl Encoder {
     /// Appends the ids of `text`, in which nothing is a control token.
     pub fn encode(&mut self, text: &str, out: &mut Vec<u32>) {
         #[cfg(target_arch = "x86_64")]
-        if blocks::Avx2::is_available() {
-            // SAFETY: the processor has what the function is compiled for.
-            return unsafe { self.encode_avx2(text, out) };
+        if processor::Avx2::is_available() {
+            return self.encode_on::<processor::Avx2>(text, out);
         }
-        self.encode_with::<blocks::Portable>(text, out);
+        self.encode_on::<Portable>(text, out);
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn encode_avx2(&mut self, text: &str, out: &mut Vec<u32>) {
-        self.encode_with::<blocks::Avx2>(text, out);
-    }
-
-    // Inlined, with all below it, into the function that says which instructions there are.
-    #[inline(always)]
-    pub fn encode_with<C: Classify>(&mut self, text: &str, out: &mut Vec<u32>) {
+    pub fn encode_on<P: Processor>(&mut self, text: &str, out: &mut Vec<u32>) {
         let (pieces, pairs) = (Pieces::get(), Pairs::get());
         let mut pretokenizer = Pretokenizer::new(text);
+        let text = text.as_bytes();
         loop {
-            let count = pretokenizer.fill::<C>(&mut self.starts[..]);
+            let count = P::run(|| pretokenizer.fill::<P>(&mut self.starts[..]));
             if count == 0 {
                 return;
             }
-            self.make_keys(text.as_bytes(), pieces, count);
-            let missed = self.look_up(pieces, count);
+            let starts = &self.starts[..=count];
+            let missed = pieces.find_all(text, starts, &mut self.ids[..], &mut self.missed[..]);
             if missed > 0 {
-                self.find_missed(text.as_bytes(), pairs, missed);
+                self.find_missed::<P>(text, pieces, pairs, missed);
             }
             self.write(count, missed, out);
         }
     }
 
-    #[inline(always)]
-    fn make_keys(&mut self, text: &[u8], pieces: &Pieces, count: usize) {
-        for i in 0..count {
-            let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let key = if end - start > SHORT {
-                Key::TOO_LONG
-            } else if let Some(window) = text[start..].first_chunk() {
-                Key::from_window(window, end - start)
-            } else {
-                Key::of(&text[start..end])
-            };
-            let hash = key.hash();
-            let line = pieces::line(hash) as u32;
-            self.keys[i] = key;
-            self.hashes[i] = hash;
-            self.lines[i] = line;
-            pieces.prefetch(line);
-        }
-    }
-
-    /// Sets the ids of the pieces that are tokens and lists the others; returns how many those are.
-    #[inline(always)]
-    fn look_up(&mut self, pieces: &Pieces, count: usize) -> usize {
-        let mut missed = 0;
-        for i in 0..count {
-            let (token, is_token) = pieces.find(self.lines[i], self.keys[i]);
-            self.ids[i] = token;
-            self.missed[missed] = i as u32;
-            missed += usize::from(!is_token);
-        }
-        missed
-    }
-
     /// Finds the tokens of the first `missed` missed pieces.
-    #[inline(always)]
-    fn find_missed(&mut self, text: &[u8], pairs: &Pairs, missed: usize) {
+    fn find_missed<P: Processor>(&mut self, text: &[u8], pieces: &Pieces, pairs: &Pairs, missed: usize) {
         self.found.clear();
         self.more.clear();
-        self.to_merge.clear();
+        self.row_to_merge.clear();
+        self.short_to_merge.clear();
         self.medium_to_merge.clear();
-        for &i in &self.missed[..missed] {
-            let i = i as usize;
-            let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let is_long = (SHORT + 1..=key::LONG).contains(&(end - start));
-            if is_long {
-                self.hashes[i] = LongKey::of(&text[start..end]).hash();
+        for first in (0..missed).step_by(BATCH) {
+            let batch = first..missed.min(first + BATCH);
+            for number in batch.clone() {
+                let i = self.missed[number] as usize;
+                let (start, end) = (self.starts[i], self.starts[i + 1]);
+                let is_long = (SHORT + 1..=key::LONG).contains(&(end - start));
+                let key = Key::of(text, start, end);
+                let hash = if is_long { LongKey::of(&text[start..end]).hash() } else { key.hash() };
+                self.keys[number] = key;
+                self.hashes[number] = hash;
+                self.cache.prefetch(hash, is_long);
             }
-            self.cache.prefetch(self.hashes[i], is_long);
+            for number in batch {
+                self.find::<P>(text, pieces, pairs, number);
+            }
         }
-        for number in 0..missed {
-            let i = self.missed[number] as usize;
-            let (start, end) = (self.starts[i], self.starts[i + 1]);
-            let piece = &text[start..end];
-            let found = if tiny::is_for(piece) {
-                Some(self.merge_tiny(piece, pairs))
-            } else if piece.len() <= SHORT {
-                self.cache.short(self.keys[i], self.hashes[i], &mut self.more)
-            } else {
-                self.find_long(piece, self.hashes[i], pairs)
+        self.merge_missed::<P>(text, pairs);
+    }
+
+    /// Finds the tokens of one missed piece, or puts it down to be merged with others.
+    #[inline(always)]
+    fn find<P: Processor>(&mut self, text: &[u8], pieces: &Pieces, pairs: &Pairs, number: usize) {
+        let i = self.missed[number] as usize;
+        let piece = &text[self.starts[i]..self.starts[i + 1]];
+        let found = if tiny::is_for(piece) {
+            Some(self.merge_tiny(piece, pairs))
+        } else if piece.len() <= SHORT {
+            let (key, hash) = (self.keys[number], self.hashes[number]);
+            match pieces.find_behind(Place::of(hash), key) {
+                Some(token) => Found::few(&[token]),
+                None => self.cache.short(key, hash, &mut self.more),
+            }
+        } else {
+            self.find_long::<P>(piece, self.hashes[number], pairs)
+        };
+        if found.is_none() {
+            let batch = match piece.len() {
+                ..=row::LONGEST => &mut self.row_to_merge,
+                ..=batch::SHORT => &mut self.short_to_merge,
+                _ => &mut self.medium_to_merge,
             };
-            if found.is_none() {
-                let short = piece.len() <= batch::SHORT;
-                let batch = if short { &mut self.to_merge } else { &mut self.medium_to_merge };
-                batch.push(number as u32);
-            }
-            self.found.push(found.unwrap_or_default());
+            batch.push(number as u32);
         }
-        if !(self.to_merge.is_empty() & self.medium_to_merge.is_empty()) {
-            self.merge_missed(text, pairs);
-        }
+        self.found.push(found.unwrap_or_default());
     }
 
     #[inline(always)]
@@ -197,40 +174,43 @@ impl Encoder {
 
     /// The tokens of a piece of more than 15 bytes, unless it is one to merge with others.
     #[inline(always)]
-    fn find_long(&mut self, piece: &[u8], hash: u64, pairs: &Pairs) -> Option<Found> {
+    fn find_long<P: Processor>(&mut self, piece: &[u8], hash: u64, pairs: &Pairs) -> Option<Found> {
         if piece.len() > batch::MEDIUM {
             let from = self.more.len();
-            self.long.merge(pairs, piece, &mut self.more);
+            P::run(|| self.long.merge(pairs, piece, &mut self.more));
             return Some(Found::last(from, &self.more));
         }
         self.cache.long(piece, hash, &mut self.more)
     }
 
-    #[inline(always)]
-    fn merge_missed(&mut self, text: &[u8], pairs: &Pairs) {
-        let Self { cache, short, medium, starts, keys, hashes, missed, found, more, .. } = self;
+    fn merge_missed<P: Processor>(&mut self, text: &[u8], pairs: &Pairs) {
+        let Self { cache, rows, short, medium, starts, keys, hashes, missed, found, more, .. } = self;
         let index = |number: u32| missed[number as usize] as usize;
         let numbered = |&number: &u32| {
             let i = index(number);
             (number as usize, &text[starts[i]..starts[i + 1]])
         };
         let mut done = |number: usize, tokens: &[u32]| {
-            let (i, piece) = (index(number as u32), numbered(&(number as u32)).1);
+            let piece = numbered(&(number as u32)).1;
             if piece.len() <= SHORT {
-                cache.put_short(keys[i], hashes[i], tokens);
+                cache.put_short(keys[number], hashes[number], tokens);
             } else {
-                cache.put(piece, hashes[i], tokens);
+                cache.put(piece, hashes[number], tokens);
             }
             found[number] = few_or_many(tokens, more);
         };
-        short.merge(pairs, self.to_merge.iter().map(numbered), &mut done);
+        if !self.row_to_merge.is_empty() {
+            P::run(|| rows.merge::<P>(pairs, self.row_to_merge.iter().map(numbered), &mut done));
+        }
+        if !self.short_to_merge.is_empty() {
+            P::run(|| short.merge(pairs, self.short_to_merge.iter().map(numbered), &mut done));
+        }
         if !self.medium_to_merge.is_empty() {
-            medium.merge(pairs, self.medium_to_merge.iter().map(numbered), &mut done);
+            P::run(|| medium.merge(pairs, self.medium_to_merge.iter().map(numbered), &mut done));
         }
     }
 
     /// Appends the ids of the pieces in order, those of the missed ones from where they were found.
-    #[inline(always)]
     fn write(&mut self, count: usize, missed: usize, out: &mut Vec<u32>) {
         out.reserve(count + Found::FEW * missed + self.more.len() + COPIED);
         let mut next = 0;

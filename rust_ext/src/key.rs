@@ -2,6 +2,8 @@
 
 /// Longest piece that a [`Key`] holds.
 pub const SHORT: usize = 15;
+/// What a key is made of, at most.
+pub const WINDOW: usize = SHORT + 1;
 
 /// A piece of at most 15 bytes, zero-padded, with its length in the top byte. Tables keep empty slots 0,
 /// which no piece is.
@@ -11,14 +13,14 @@ pub struct Key {
     pub high: u64,
 }
 
-/// By length: which bytes to keep, then the length in its place.
-static MASKS: [(u64, u64, u64); SHORT + 1] = {
-    let mut masks = [(0, 0, 0); SHORT + 1];
+/// By length: which bytes to keep, and the length in its place. The last entry stands for all longer pieces.
+static MASKS: [(Key, Key); SHORT + 2] = {
+    let mut masks = [(Key { low: 0, high: 0 }, Key::TOO_LONG); SHORT + 2];
     let mut len = 0;
     while len <= SHORT {
         let low = if len < 8 { (1 << (8 * len)) - 1 } else { !0 };
         let high = if len > 8 { (1 << (8 * (len - 8))) - 1 } else { 0 };
-        masks[len] = (low, high, (len as u64) << 56);
+        masks[len] = (Key { low, high }, Key { low: 0, high: (len as u64) << 56 });
         len += 1;
     }
     masks
@@ -28,20 +30,24 @@ impl Key {
     /// Stands for a piece that is too long; equal to the key of no piece and to no empty slot.
     pub const TOO_LONG: Self = Self { low: 0, high: 0xFF << 56 };
 
-    /// Of the `len <= 15` bytes at the start of `window`.
+    /// Of the first `len` bytes of `window`; `TOO_LONG` if these are more than 15.
     #[inline(always)]
-    pub fn from_window(window: &[u8; 16], len: usize) -> Self {
+    pub fn from_window(window: &[u8; WINDOW], len: usize) -> Self {
         let number = u128::from_le_bytes(*window);
-        let (low, high, tag) = MASKS[len & 15];
-        Self { low: number as u64 & low, high: (number >> 64) as u64 & high | tag }
+        let (mask, tag) = MASKS[len.min(SHORT + 1)];
+        Self { low: number as u64 & mask.low, high: (number >> 64) as u64 & mask.high | tag.high }
     }
 
-    /// Of a piece of at most 15 bytes.
-    #[inline]
-    pub fn of(piece: &[u8]) -> Self {
-        let mut window = [0; 16];
-        window[..piece.len()].copy_from_slice(piece);
-        Self::from_window(&window, piece.len())
+    /// Of the piece of `text` from `start` to `end`; `TOO_LONG` if that is more than 15 bytes.
+    #[inline(always)]
+    pub fn of(text: &[u8], start: usize, end: usize) -> Self {
+        if let Some(window) = text[start..].first_chunk() {
+            return Self::from_window(window, end - start);
+        }
+        let mut window = [0; WINDOW];
+        let there = &text[start..text.len().min(start + WINDOW)];
+        window[..there.len()].copy_from_slice(there);
+        Self::from_window(&window, end - start)
     }
 
     /// Whether both are the same, without a branch between the halves.

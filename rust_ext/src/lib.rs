@@ -13,12 +13,11 @@ mod incremental;
 mod kernels;
 mod key;
 mod merge;
-mod pair_hash;
 mod pairs;
 mod parts;
 mod pieces;
-mod placement;
 mod pretokenize;
+mod processor;
 mod python;
 #[cfg(any(test, fuzzing))]
 mod slow;

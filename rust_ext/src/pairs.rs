@@ -1,24 +1,27 @@
 //! Which two tokens merge, and into what: a static hash table of the canonical pairs.
 
 use crate::{
-    pair_hash::{RANK_BITS, hash, key},
-    placement::{PAIRS, seeds},
     table::{Table, Zero, in_groups},
     vocab,
 };
 use std::sync::OnceLock;
 
+const RANK_BITS: u32 = 18;
 /// No token: what two tokens merge into that do not merge, and a neighbour that merges with none.
 pub const NONE: u32 = (1 << RANK_BITS) - 1;
 
-const EMPTY: u64 = 0;
+const LINES_LOG2: u32 = 17;
+const SLOTS: usize = 4;
+const LINES: usize = 1 << LINES_LOG2;
 
-static SEEDS: [u16; PAIRS.seeds()] = seeds(include_bytes!(concat!(env!("OUT_DIR"), "/pair_seeds.bin")));
-
-/// Entries `left << 36 | right << 18 | !merged`. The seeds are such that every pair has room in its line.
+/// Entries `!merged << 36 | left << 18 | right`; 0 is none. The top bit of the first says whether a pair that
+/// belongs here stands in a line behind, since this one was full.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
-struct Line([u64; PAIRS.slots]);
+struct Line([u64; SLOTS]);
+
+const PAIR: u64 = (1 << (2 * RANK_BITS)) - 1;
+const OVERFLOWED: u64 = 1 << 63;
 
 // SAFETY: four times the number 0.
 unsafe impl Zero for Line {}
@@ -37,7 +40,7 @@ impl Pairs {
     }
 
     fn build() -> Self {
-        let mut pairs = Self { lines: Table::new(PAIRS.lines()), bytes: Box::new([NONE; 1 << 16]) };
+        let mut pairs = Self { lines: Table::new(LINES), bytes: Box::new([NONE; 1 << 16]) };
         let merges = (0..vocab::TOKENS as u32).filter_map(|rank| {
             let (left, right) = vocab::split(rank)?;
             Some((left, right, rank))
@@ -51,8 +54,17 @@ impl Pairs {
 
     fn insert(&mut self, (left, right, merged): (u32, u32, u32)) {
         let key = key(left, right);
-        let slot = self.lines[line(key) as usize].0.iter_mut().find(|slot| **slot == EMPTY);
-        *slot.expect("the build chose such seeds") = key << RANK_BITS | u64::from(merged ^ NONE);
+        let mut number = line(key);
+        // Two thirds of the slots stay empty.
+        loop {
+            let line = &mut self.lines[number as usize].0;
+            if let Some(slot) = line.iter_mut().find(|slot| **slot & !OVERFLOWED == 0) {
+                *slot |= u64::from(merged ^ NONE) << (2 * RANK_BITS) | key;
+                break;
+            }
+            line[0] |= OVERFLOWED;
+            number = next(number);
+        }
         if let (Some(first), Some(second)) = (vocab::byte(left), vocab::byte(right)) {
             self.bytes[usize::from(first) << 8 | usize::from(second)] = merged;
         }
@@ -66,13 +78,31 @@ impl Pairs {
 
     /// The same, with the number of the line known (and the line prefetched) beforehand.
     #[inline(always)]
-    pub fn merged_at(&self, line: u32, left: u32, right: u32) -> u32 {
+    pub fn merged_at(&self, number: u32, left: u32, right: u32) -> u32 {
         let key = key(left, right);
-        let line = &self.lines[line as usize].0;
+        let line = &self.lines[number as usize].0;
         // No branch on where in the line the entry is: the compiler makes vectors of this.
-        let found = line.map(|entry| if entry >> RANK_BITS == key { entry } else { EMPTY });
+        let found = line.map(|entry| if entry & PAIR == key { entry } else { 0 });
+        let found = (found[0] | found[1]) | (found[2] | found[3]);
+        if line[0] & OVERFLOWED != 0 && found == 0 {
+            return self.merged_behind(next(number), key);
+        }
         // Of no entry, the complement of 0: `NONE`.
-        !((found[0] | found[1]) | (found[2] | found[3])) as u32 & NONE
+        !((found >> (2 * RANK_BITS)) as u32) & NONE
+    }
+
+    #[cold]
+    fn merged_behind(&self, mut number: u32, key: u64) -> u32 {
+        loop {
+            let line = &self.lines[number as usize].0;
+            if let Some(entry) = line.iter().find(|&entry| entry & PAIR == key) {
+                return !((entry >> (2 * RANK_BITS)) as u32) & NONE;
+            }
+            if line[0] & OVERFLOWED == 0 {
+                return NONE;
+            }
+            number = next(number);
+        }
     }
 
     /// Number of the line to look for the pair in; it is on its way to the cache.
@@ -91,9 +121,19 @@ impl Pairs {
 }
 
 #[inline(always)]
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << RANK_BITS | u64::from(right)
+}
+
+/// Number of the line that a pair belongs in.
+#[inline(always)]
 fn line(key: u64) -> u32 {
-    let hash = hash(key);
-    PAIRS.line(hash, SEEDS[PAIRS.group(hash)]) as u32
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - LINES_LOG2)) as u32
+}
+
+#[inline(always)]
+fn next(line: u32) -> u32 {
+    (line + 1) % LINES as u32
 }
 
 #[cfg(test)]
@@ -110,7 +150,7 @@ mod tests {
                 known += 1;
             }
         }
-        let entries = pairs.lines.iter().flat_map(|line| line.0).filter(|&e| e != EMPTY).count();
+        let entries = pairs.lines.iter().flat_map(|line| line.0).filter(|&e| e & !OVERFLOWED != 0).count();
         assert_eq!((known, entries), (199_742, 199_742));
     }
 

@@ -1,12 +1,13 @@
 //! Byte-pair merging of one piece: the pair of neighbours with the lowest rank first, leftmost on a tie.
 //!
-//! [`tiny`] merges a piece of up to 4 bytes, [`batch`] many of up to 126 at once, [`window`] one of up to
-//! 512. [`long`] joins windows to any length, many at once in a [`stretch`], and [`white`] is its short cut
+//! [`tiny`] merges a piece of up to 4 bytes, [`row`] many of up to 15 at once, [`batch`] many of up to 126,
+//! [`window`] one of up to 512. [`long`] joins windows to any length, many at once in a [`stretch`], and [`white`] is its short cut
 //! through white space. [`heap`] is the slow twin of them all, and what `long` falls back to.
 
 pub mod batch;
 pub mod heap;
 pub mod long;
+pub mod row;
 pub mod stretch;
 pub mod tiny;
 pub mod white;

@@ -10,8 +10,8 @@
 //! \s+
 //! ```
 //!
-//! [`scalar`] cuts one piece of any text. [`blocks`] cuts 64 bytes of ASCII at a time. [`Pretokenizer`]
-//! uses the second where it can, and also cuts pieces where no token of the vocabulary can reach across
+//! [`scalar`] cuts one piece of any text. [`blocks`] cuts 64 bytes at a time, of characters of up to two bytes.
+//! [`Pretokenizer`] uses the second where it can, and also cuts pieces where no token of the vocabulary can reach across
 //! ([`crate::cuts`]), which byte-pair merging cannot tell from a cut of the pattern.
 
 pub mod blocks;
@@ -48,7 +48,7 @@ impl<'a> Pretokenizer<'a> {
                 self.at = next;
                 continue;
             }
-            if bytes[self.at] < 0x80 && bytes.get(self.at + 1).is_none_or(|&byte| byte < 0x80) {
+            if blocks::begins_at(bytes, self.at) {
                 let (found, next) = blocks::starts::<C>(bytes, self.at, &mut starts[n..]);
                 n += found;
                 self.at = next;
@@ -73,7 +73,10 @@ impl<'a> Pretokenizer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Random, texts};
+    use crate::{
+        processor::{self, Portable},
+        testing::{Random, texts},
+    };
 
     fn pieces<C: Classify>(text: &str) -> Vec<usize> {
         let mut pretokenizer = Pretokenizer::new(text);
@@ -105,10 +108,10 @@ mod tests {
     fn blocks_cut_where_single_pieces_do() {
         for text in texts(Random::new(7), 20_000) {
             let expected = slow_pieces(&text);
-            assert_eq!(pieces::<blocks::Portable>(&text), expected, "{text:?}");
+            assert_eq!(pieces::<Portable>(&text), expected, "{text:?}");
             #[cfg(target_arch = "x86_64")]
-            if blocks::Avx2::is_available() {
-                assert_eq!(pieces::<blocks::Avx2>(&text), expected, "{text:?}");
+            if processor::Avx2::is_available() {
+                assert_eq!(pieces::<processor::Avx2>(&text), expected, "{text:?}");
             }
         }
     }
