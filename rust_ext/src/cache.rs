@@ -13,7 +13,7 @@ const LONGEST_LINES: usize = 1 << 10;
 /// Longest piece that is cached.
 pub const LONGEST: usize = 127;
 
-/// The ids of a piece: up to three here, more in a buffer of ids.
+/// The ids of a piece: up to four here, more in a buffer of ids.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct Found {
@@ -23,7 +23,7 @@ pub struct Found {
 }
 
 impl Found {
-    pub const FEW: usize = 3;
+    pub const FEW: usize = 4;
 
     /// Of a piece that has few, and one at least.
     #[inline(always)]
@@ -43,7 +43,7 @@ impl Found {
     pub fn last(start: usize, buffer: &[u32]) -> Self {
         // Past few by as much, so that one number says both what they are and how many.
         let count = (buffer.len() - start + Self::FEW + 1) as u32;
-        Self { ids: [start as u32, 0, 0], count }
+        Self { ids: [start as u32, 0, 0, 0], count }
     }
 
     #[inline(always)]
@@ -59,16 +59,74 @@ impl Found {
     }
 }
 
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct ShortEntry {
-    key: Key,
-    found: Found,
-}
-
+/// Two entries of a key and up to four ids, or one of a key and up to twelve, whose ids then are where the other
+/// would be: they are not taken for its key, since a key has a length in its top byte. In the top byte of an
+/// entry's first id is how many there are.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct ShortLine([ShortEntry; 2]);
+struct ShortLine {
+    key: Key,
+    ids: [u32; Found::FEW],
+    other: Key,
+    other_ids: [u32; Found::FEW],
+}
+
+const COUNT_SHIFT: u32 = 24;
+/// Ids of one short piece, at most.
+const SHORT_IDS: usize = 12;
+
+impl ShortLine {
+    #[inline(always)]
+    fn get(&self, key: Key, more: &mut Vec<u32>) -> Option<Found> {
+        let [first, second] = [self.key.is(key), self.other.is(key)];
+        if !(first | second) {
+            return None;
+        }
+        let mut ids = if first { self.ids } else { self.other_ids };
+        let count = ids[0] >> COUNT_SHIFT;
+        ids[0] %= 1 << COUNT_SHIFT;
+        if count as usize <= Found::FEW {
+            return Some(Found { ids, count });
+        }
+        let from = more.len();
+        more.extend_from_slice(&self.all_ids()[..count as usize]);
+        more[from] = ids[0];
+        Some(Found::last(from, more))
+    }
+
+    /// Keeps the ids, in place of the older of the two.
+    #[inline(always)]
+    fn put(&mut self, key: Key, ids: &[u32]) {
+        let count = ids.len();
+        if count > SHORT_IDS {
+            return;
+        }
+        let whole = (self.ids[0] >> COUNT_SHIFT) as usize > Found::FEW;
+        (self.other, self.other_ids) = if whole { (Key::default(), [0; _]) } else { (self.key, self.ids) };
+        self.key = key;
+        if count <= Found::FEW {
+            self.ids = padded(ids);
+        } else {
+            *self = Self::of_one(key, padded(ids));
+        }
+        self.ids[0] |= (count as u32) << COUNT_SHIFT;
+    }
+
+    #[inline(always)]
+    fn all_ids(&self) -> [u32; SHORT_IDS] {
+        let [a, b, c, d] = self.ids;
+        let Key { low, high } = self.other;
+        let [i, j, k, l] = self.other_ids;
+        [a, b, c, d, low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32, i, j, k, l]
+    }
+
+    #[inline(always)]
+    fn of_one(key: Key, [a, b, c, d, e, f, g, h, i, j, k, l]: [u32; SHORT_IDS]) -> Self {
+        let two = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        let other = Key { low: two(e, f), high: two(g, h) };
+        Self { key, ids: [a, b, c, d], other, other_ids: [i, j, k, l] }
+    }
+}
 
 /// A `LongKey` and the ids of its piece.
 #[derive(Clone, Copy)]
@@ -106,9 +164,6 @@ pub struct Cache {
     longest: Table<LongestLine>,
 }
 
-/// In the cache of short pieces: that the ids are too many for it, and so in the next one.
-const ELSEWHERE: Found = Found { ids: [0; Found::FEW], count: 0 };
-
 impl Default for Cache {
     fn default() -> Self {
         Self {
@@ -123,26 +178,12 @@ impl Cache {
     /// The ids of a short piece, if they are here: few, or as many in `more`.
     #[inline(always)]
     pub fn short(&self, key: Key, hash: u64, more: &mut Vec<u32>) -> Option<Found> {
-        let line = &self.short[hash as usize % SHORT_LINES].0;
-        let [first, second] = [line[0].key.is(key), line[1].key.is(key)];
-        let found = line[usize::from(!first)].found;
-        match first | second {
-            false => None,
-            true if found.count == ELSEWHERE.count => self.get_long(LongKey::of_short(key), hash, more),
-            true => Some(found),
-        }
+        self.short[hash as usize % SHORT_LINES].get(key, more)
     }
 
-    /// Keeps the ids of a short piece, in place of the older of the two in its line.
     #[inline(always)]
     pub fn put_short(&mut self, key: Key, hash: u64, ids: &[u32]) {
-        let found = Found::few(ids).unwrap_or_else(|| {
-            self.put_long(LongKey::of_short(key), hash, ids);
-            ELSEWHERE
-        });
-        let line = &mut self.short[hash as usize % SHORT_LINES].0;
-        line[1] = line[0];
-        line[0] = ShortEntry { key, found };
+        self.short[hash as usize % SHORT_LINES].put(key, ids);
     }
 
     /// The ids of a piece of more than 15 bytes, appended to `more`, if they are here. `hash` is that of its

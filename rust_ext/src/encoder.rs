@@ -40,7 +40,7 @@ pub struct Encoder {
     /// Of the missed pieces: what to look for in the cache.
     keys: Box<[Key; ROOM]>,
     hashes: Box<[u64; ROOM]>,
-    /// Ids of the missed pieces; of those that have more than three, where in `more` they start.
+    /// Ids of the missed pieces; of those that have more than four, where in `more` they start.
     found: Vec<Found>,
     more: Vec<u32>,
     /// Numbers, among the missed, of the pieces to merge in batches.
@@ -157,6 +157,8 @@ impl Encoder {
         if found.is_none() {
             let batch = match piece.len() {
                 ..=row::LONGEST => &mut self.row_to_merge,
+                // It may fit, if merging begins with characters.
+                ..=batch::SHORT if !piece.is_ascii() => &mut self.row_to_merge,
                 ..=batch::SHORT => &mut self.short_to_merge,
                 _ => &mut self.medium_to_merge,
             };
@@ -200,7 +202,11 @@ impl Encoder {
             found[number] = few_or_many(tokens, more);
         };
         if !self.row_to_merge.is_empty() {
-            P::run(|| rows.merge::<P>(pairs, self.row_to_merge.iter().map(numbered), &mut done));
+            let done_or_not = |number: usize, tokens: &[u32]| match tokens {
+                [] => self.short_to_merge.push(number as u32),
+                _ => done(number, tokens),
+            };
+            P::run(|| rows.merge::<P>(pairs, self.row_to_merge.iter().map(numbered), done_or_not));
         }
         if !self.short_to_merge.is_empty() {
             P::run(|| short.merge(pairs, self.short_to_merge.iter().map(numbered), &mut done));
@@ -221,7 +227,7 @@ impl Encoder {
             // behind the last piece's.
             unsafe { append(out, &self.ids[next..], i - next) };
             if found.is_few() {
-                // SAFETY: as above; three ids fit in a block.
+                // SAFETY: as above; four ids fit in a block.
                 unsafe { append_few(out, found) };
             } else {
                 out.extend_from_slice(found.of(&self.more));

@@ -65,12 +65,11 @@ impl Key {
 /// Longest piece that a [`LongKey`] holds.
 pub const LONG: usize = 32;
 
-/// A piece of 16 to 32 bytes by its first and its last 16, which may overlap; or the key of a short piece.
+/// A piece of 16 to 32 bytes by its first and its last 16, which may overlap.
 #[derive(Clone, Copy, Default)]
 pub struct LongKey {
     pub first: Key,
     pub last: Key,
-    /// 0 of a short piece, whose key has it.
     pub length: u16,
 }
 
@@ -83,10 +82,6 @@ impl LongKey {
             Key { low: number as u64, high: (number >> 64) as u64 }
         };
         Self { first: half(piece.first_chunk()), last: half(piece.last_chunk()), length: piece.len() as u16 }
-    }
-
-    pub fn of_short(key: Key) -> Self {
-        Self { first: key, ..Self::default() }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Many pieces of up to 15 bytes at once, each in a row of numbers that two vectors hold.
+//! Many short pieces at once, each in a row of up to 15 tokens that two vectors hold.
 //!
 //! As in [`super::batch`], pieces take turns, so that the table lines a merge asks for are there when it is
 //! that piece's turn again. Here a merge closes the gap that it leaves: neighbours stay neighbours.
@@ -6,10 +6,11 @@
 use crate::{
     pairs::{NONE, Pairs},
     processor::Portable,
+    solid::Solid,
     vocab,
 };
 
-/// Longest piece that is merged here.
+/// Longest piece that always fits, in bytes.
 pub const LONGEST: usize = LANES - 1;
 
 const LANES: usize = 16;
@@ -27,8 +28,10 @@ struct Row {
     keys: [u32; ROOM],
     /// How many tokens there are.
     count: usize,
-    /// Place of the last merge, whose two keys are to be renewed.
+    /// Place of the last merge, whose two keys are to be renewed; 0 if none are.
     at: usize,
+    /// Whether all keys are still to be made, and the numbers of their lines stand in their places.
+    asked: bool,
     /// Numbers of the lines that these are to be found in.
     line: u32,
     left_line: u32,
@@ -41,13 +44,23 @@ pub struct Rows(Box<[Row; GROUP]>);
 impl Default for Rows {
     fn default() -> Self {
         let keys = std::array::from_fn(|place| key(NONE, place));
-        let idle = Row { tokens: [NONE; ROOM], keys, count: 0, at: 1, line: 0, left_line: 0, number: 0 };
+        let idle = Row {
+            tokens: [NONE; ROOM],
+            keys,
+            count: 0,
+            at: 0,
+            asked: false,
+            line: 0,
+            left_line: 0,
+            number: 0,
+        };
         Self(Box::new([idle; GROUP]))
     }
 }
 
 impl Rows {
-    /// Merges each of `pieces`, of 1 to 15 bytes, and hands its number and its tokens to `done`, in any order.
+    /// Merges each of `pieces` and hands its number and its tokens to `done`, in any order; no tokens of a piece
+    /// that begins with more than fit.
     #[inline(always)]
     pub fn merge<'a, P: Lanes>(
         &mut self,
@@ -55,17 +68,28 @@ impl Rows {
         mut pieces: impl Iterator<Item = (usize, &'a [u8])>,
         mut done: impl FnMut(usize, &[u32]),
     ) {
-        let rows = &mut *self.0;
+        let (rows, solid) = (&mut *self.0, Solid::get());
+        let mut start_next = |row: &mut Row, done: &mut dyn FnMut(usize, &[u32])| {
+            loop {
+                let Some((number, piece)) = pieces.next() else { return false };
+                if row.start(pairs, solid, piece, number) {
+                    return true;
+                }
+                done(number, &[]);
+            }
+        };
         // Rows in use come first in `turns`.
         let mut turns: [u8; GROUP] = std::array::from_fn(|i| i as u8);
         let mut active = 0;
-        while active < GROUP
-            && let Some((number, piece)) = pieces.next()
-        {
-            rows[active].start(pairs, piece, number);
+        while active < GROUP && start_next(&mut rows[active], &mut done) {
             active += 1;
         }
         while active > 0 {
+            // Keys are written here and read as vectors below: with other rows in between, the processor need
+            // not wait for the writes.
+            for &turn in &turns[..active] {
+                rows[turn as usize % GROUP].renew_keys(pairs);
+            }
             let mut i = 0;
             while i < active {
                 let row = &mut rows[turns[i] as usize % GROUP];
@@ -74,32 +98,40 @@ impl Rows {
                     continue;
                 }
                 done(row.number, &row.tokens[1..=row.count]);
-                match pieces.next() {
-                    Some((number, piece)) => {
-                        row.start(pairs, piece, number);
-                        i += 1;
-                    }
-                    None => {
-                        active -= 1;
-                        turns.swap(i, active);
-                    }
+                if start_next(row, &mut done) {
+                    i += 1;
+                } else {
+                    active -= 1;
+                    turns.swap(i, active);
                 }
-            }
-            // Keys are written here and read as vectors above: with other rows in between, the processor need
-            // not wait for the writes.
-            for &turn in &turns[..active] {
-                rows[turn as usize % GROUP].renew_keys(pairs);
             }
         }
     }
 }
 
 impl Row {
-    /// All keys are `NONE`'s: those of a row that is not in use, or done.
+    /// False if the piece does not fit. All keys are `NONE`'s before: those of a row that is not in use, or done.
     #[inline(always)]
-    fn start(&mut self, pairs: &Pairs, piece: &[u8], number: usize) {
+    fn start(&mut self, pairs: &Pairs, solid: &Solid, piece: &[u8], number: usize) -> bool {
+        (self.at, self.number) = (0, number);
+        self.asked = !piece.is_ascii();
+        let fits = if self.asked {
+            self.start_characters(pairs, solid, piece)
+        } else {
+            self.start_ascii(pairs, piece)
+        };
+        if fits {
+            self.tokens[self.count + 1] = NONE;
+        }
+        fits
+    }
+
+    #[inline(always)]
+    fn start_ascii(&mut self, pairs: &Pairs, piece: &[u8]) -> bool {
         let count = piece.len();
-        assert!(0 < count && count <= LONGEST);
+        if count == 0 || count > LONGEST {
+            return false;
+        }
         let bytes = vocab::byte_tokens();
         let mut byte = piece[0];
         for place in 1..count {
@@ -109,15 +141,41 @@ impl Row {
             byte = next;
         }
         self.tokens[count] = bytes[byte as usize];
-        self.tokens[count + 1] = NONE;
-        // Nothing is to be renewed; place 0 may be.
-        (self.count, self.at, self.number) = (count, 0, number);
+        self.count = count;
+        true
+    }
+
+    /// Begins with whole characters where these are solid. The lines of their pairs are asked for.
+    #[inline(always)]
+    fn start_characters(&mut self, pairs: &Pairs, solid: &Solid, piece: &[u8]) -> bool {
+        let (mut at, mut count) = (0, 0);
+        while at < piece.len() {
+            if count == LONGEST {
+                return false;
+            }
+            let (token, length) = solid.token(piece, at);
+            at += length;
+            count += 1;
+            self.tokens[count] = token;
+        }
+        for place in 1..count {
+            self.keys[place] = pairs.prefetch(self.tokens[place], self.tokens[place + 1]);
+        }
+        self.count = count;
+        true
     }
 
     /// The keys that the last merge has changed.
     #[inline(always)]
     fn renew_keys(&mut self, pairs: &Pairs) {
         let at = self.at;
+        if self.asked {
+            self.asked = false;
+            for place in 1..self.count {
+                let merged = pairs.merged_at(self.keys[place], self.tokens[place], self.tokens[place + 1]);
+                self.keys[place] = key(merged, place);
+            }
+        }
         if at == 0 {
             return;
         }
