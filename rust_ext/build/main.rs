@@ -6,7 +6,6 @@
 mod cuts;
 mod merges;
 mod ranks;
-mod solid;
 mod unicode;
 
 // What the build and the encoder must compute alike.
@@ -26,10 +25,6 @@ fn main() {
     let out = Path::new(&out);
     write(&out.join("merges.bin"), &merges::pack(&tokens));
     write(&out.join("cuts.bin"), &cuts::pack(&tokens));
-    let solid = solid::pack(&tokens);
-    write(&out.join("solid.bin"), &solid.characters);
-    write(&out.join("solid_before.bin"), &solid.before);
-    write(&out.join("solid_behind.bin"), &solid.behind);
     write(&out.join("classes.bin"), &unicode::pack());
 }
 

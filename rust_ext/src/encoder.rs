@@ -157,8 +157,6 @@ impl Encoder {
         if found.is_none() {
             let batch = match piece.len() {
                 ..=row::LONGEST => &mut self.row_to_merge,
-                // It may fit, if merging begins with characters.
-                ..=batch::SHORT if !piece.is_ascii() => &mut self.row_to_merge,
                 ..=batch::SHORT => &mut self.short_to_merge,
                 _ => &mut self.medium_to_merge,
             };
@@ -202,11 +200,7 @@ impl Encoder {
             found[number] = few_or_many(tokens, more);
         };
         if !self.row_to_merge.is_empty() {
-            let done_or_not = |number: usize, tokens: &[u32]| match tokens {
-                [] => self.short_to_merge.push(number as u32),
-                _ => done(number, tokens),
-            };
-            P::run(|| rows.merge::<P>(pairs, self.row_to_merge.iter().map(numbered), done_or_not));
+            P::run(|| rows.merge::<P>(pairs, self.row_to_merge.iter().map(numbered), &mut done));
         }
         if !self.short_to_merge.is_empty() {
             P::run(|| short.merge(pairs, self.short_to_merge.iter().map(numbered), &mut done));

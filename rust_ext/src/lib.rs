@@ -21,7 +21,6 @@ mod processor;
 mod python;
 #[cfg(any(test, fuzzing))]
 mod slow;
-mod solid;
 mod special;
 mod table;
 #[cfg(test)]

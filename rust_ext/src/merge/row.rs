@@ -1,4 +1,4 @@
-//! Many short pieces at once, each in a row of up to 15 tokens that two vectors hold.
+//! Many pieces of up to 15 bytes at once, each in a row of numbers that two vectors hold.
 //!
 //! As in [`super::batch`], pieces take turns, so that the table lines a merge asks for are there when it is
 //! that piece's turn again. Here a merge closes the gap that it leaves: neighbours stay neighbours.
@@ -6,11 +6,10 @@
 use crate::{
     pairs::{NONE, Pairs},
     processor::Portable,
-    solid::Solid,
     vocab,
 };
 
-/// Longest piece that always fits, in bytes.
+/// Longest piece that is merged here.
 pub const LONGEST: usize = LANES - 1;
 
 const LANES: usize = 16;
@@ -30,8 +29,6 @@ struct Row {
     count: usize,
     /// Place of the last merge, whose two keys are to be renewed; 0 if none are.
     at: usize,
-    /// Whether all keys are still to be made, and the numbers of their lines stand in their places.
-    asked: bool,
     /// Numbers of the lines that these are to be found in.
     line: u32,
     left_line: u32,
@@ -44,23 +41,13 @@ pub struct Rows(Box<[Row; GROUP]>);
 impl Default for Rows {
     fn default() -> Self {
         let keys = std::array::from_fn(|place| key(NONE, place));
-        let idle = Row {
-            tokens: [NONE; ROOM],
-            keys,
-            count: 0,
-            at: 0,
-            asked: false,
-            line: 0,
-            left_line: 0,
-            number: 0,
-        };
+        let idle = Row { tokens: [NONE; ROOM], keys, count: 0, at: 0, line: 0, left_line: 0, number: 0 };
         Self(Box::new([idle; GROUP]))
     }
 }
 
 impl Rows {
-    /// Merges each of `pieces` and hands its number and its tokens to `done`, in any order; no tokens of a piece
-    /// that begins with more than fit.
+    /// Merges each of `pieces`, of 1 to 15 bytes, and hands its number and its tokens to `done`, in any order.
     #[inline(always)]
     pub fn merge<'a, P: Lanes>(
         &mut self,
@@ -68,20 +55,14 @@ impl Rows {
         mut pieces: impl Iterator<Item = (usize, &'a [u8])>,
         mut done: impl FnMut(usize, &[u32]),
     ) {
-        let (rows, solid) = (&mut *self.0, Solid::get());
-        let mut start_next = |row: &mut Row, done: &mut dyn FnMut(usize, &[u32])| {
-            loop {
-                let Some((number, piece)) = pieces.next() else { return false };
-                if row.start(pairs, solid, piece, number) {
-                    return true;
-                }
-                done(number, &[]);
-            }
-        };
+        let rows = &mut *self.0;
         // Rows in use come first in `turns`.
         let mut turns: [u8; GROUP] = std::array::from_fn(|i| i as u8);
         let mut active = 0;
-        while active < GROUP && start_next(&mut rows[active], &mut done) {
+        while active < GROUP
+            && let Some((number, piece)) = pieces.next()
+        {
+            rows[active].start(pairs, piece, number);
             active += 1;
         }
         while active > 0 {
@@ -98,11 +79,15 @@ impl Rows {
                     continue;
                 }
                 done(row.number, &row.tokens[1..=row.count]);
-                if start_next(row, &mut done) {
-                    i += 1;
-                } else {
-                    active -= 1;
-                    turns.swap(i, active);
+                match pieces.next() {
+                    Some((number, piece)) => {
+                        row.start(pairs, piece, number);
+                        i += 1;
+                    }
+                    None => {
+                        active -= 1;
+                        turns.swap(i, active);
+                    }
                 }
             }
         }
@@ -110,28 +95,11 @@ impl Rows {
 }
 
 impl Row {
-    /// False if the piece does not fit. All keys are `NONE`'s before: those of a row that is not in use, or done.
+    /// All keys are `NONE`'s before: those of a row that is not in use, or done.
     #[inline(always)]
-    fn start(&mut self, pairs: &Pairs, solid: &Solid, piece: &[u8], number: usize) -> bool {
-        (self.at, self.number) = (0, number);
-        self.asked = !piece.is_ascii();
-        let fits = if self.asked {
-            self.start_characters(pairs, solid, piece)
-        } else {
-            self.start_ascii(pairs, piece)
-        };
-        if fits {
-            self.tokens[self.count + 1] = NONE;
-        }
-        fits
-    }
-
-    #[inline(always)]
-    fn start_ascii(&mut self, pairs: &Pairs, piece: &[u8]) -> bool {
+    fn start(&mut self, pairs: &Pairs, piece: &[u8], number: usize) {
         let count = piece.len();
-        if count == 0 || count > LONGEST {
-            return false;
-        }
+        assert!(0 < count && count <= LONGEST);
         let bytes = vocab::byte_tokens();
         let mut byte = piece[0];
         for place in 1..count {
@@ -141,41 +109,14 @@ impl Row {
             byte = next;
         }
         self.tokens[count] = bytes[byte as usize];
-        self.count = count;
-        true
-    }
-
-    /// Begins with whole characters where these are solid. The lines of their pairs are asked for.
-    #[inline(always)]
-    fn start_characters(&mut self, pairs: &Pairs, solid: &Solid, piece: &[u8]) -> bool {
-        let (mut at, mut count) = (0, 0);
-        while at < piece.len() {
-            if count == LONGEST {
-                return false;
-            }
-            let (token, length) = solid.token(piece, at);
-            at += length;
-            count += 1;
-            self.tokens[count] = token;
-        }
-        for place in 1..count {
-            self.keys[place] = pairs.prefetch(self.tokens[place], self.tokens[place + 1]);
-        }
-        self.count = count;
-        true
+        self.tokens[count + 1] = NONE;
+        (self.count, self.at, self.number) = (count, 0, number);
     }
 
     /// The keys that the last merge has changed.
     #[inline(always)]
     fn renew_keys(&mut self, pairs: &Pairs) {
         let at = self.at;
-        if self.asked {
-            self.asked = false;
-            for place in 1..self.count {
-                let merged = pairs.merged_at(self.keys[place], self.tokens[place], self.tokens[place + 1]);
-                self.keys[place] = key(merged, place);
-            }
-        }
         if at == 0 {
             return;
         }
