@@ -155,10 +155,12 @@ impl Encoder {
             self.find_long::<P>(piece, self.hashes[number], pairs)
         };
         if found.is_none() {
-            let batch = match piece.len() {
-                ..=row::LONGEST => &mut self.row_to_merge,
-                ..=batch::SHORT => &mut self.short_to_merge,
-                _ => &mut self.medium_to_merge,
+            let batch = if piece.len() <= row::LONGEST {
+                &mut self.row_to_merge
+            } else if piece.len() <= batch::SHORT {
+                &mut self.short_to_merge
+            } else {
+                &mut self.medium_to_merge
             };
             batch.push(number as u32);
         }

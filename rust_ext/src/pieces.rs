@@ -174,7 +174,7 @@ impl Line {
     #[inline(always)]
     fn slot(&self, tag: u32) -> usize {
         // The lowest byte that is zero, or the one above.
-        let other = self.tags ^ tag * 0x01_01_01;
+        let other = self.tags ^ (tag * 0x01_01_01);
         let zero = other.wrapping_sub(0x01_01_01) & !other & 0x80_80_80;
         (zero | 1 << (8 * SLOTS)).trailing_zeros() as usize / 8
     }

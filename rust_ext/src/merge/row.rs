@@ -102,8 +102,7 @@ impl Row {
         assert!(0 < count && count <= LONGEST);
         let bytes = vocab::byte_tokens();
         let mut byte = piece[0];
-        for place in 1..count {
-            let next = piece[place];
+        for (place, &next) in (1..).zip(&piece[1..]) {
             self.tokens[place] = bytes[byte as usize];
             self.keys[place] = key(pairs.merged_bytes(byte, next), place);
             byte = next;
