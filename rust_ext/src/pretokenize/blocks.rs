@@ -267,11 +267,13 @@ fn contraction(block: &[u8; BLOCK], at: usize) -> u32 {
 #[inline(always)]
 fn thirds(digit: u64) -> u64 {
     let mut starts = digit & !(digit << 1);
-    let three_behind = digit & (digit << 1) & (digit << 2) & (digit << 3);
-    let mut next = (starts << 3) & three_behind;
-    while next != 0 {
-        starts |= next;
-        next = (next << 3) & three_behind;
+    let mut reached = digit & (digit << 1) & (digit << 2) & (digit << 3);
+    if reached != 0 {
+        // From each start to the one behind it, then to the two behind those, then to the next four ...
+        for distance in [3, 6, 12, 24, 48] {
+            starts |= (starts << distance) & reached;
+            reached &= reached << distance;
+        }
     }
     starts
 }
