@@ -20,7 +20,7 @@ PACKAGE = ROOT / "harmony_py"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "lazy", "_rust"},
+    {"errors", "lazy", "version", "_rust"},
     {"tokenizer", "chat"},
     {"model"},
     {"format"},

@@ -132,6 +132,8 @@ def _made(spelled: str, context: int | None) -> Runner:
         sys.path.insert(0, os.getcwd())
     try:
         made: Any = getattr(importlib.import_module(module), factory)()
-    except (ImportError, AttributeError) as problem:
+    except (ImportError, AttributeError, TypeError) as problem:
         raise HarmonyError(f"--engine {spelled}: {problem}") from problem
+    if not (hasattr(made, "slots") or hasattr(made, "generate")):
+        raise HarmonyError(f"--engine {spelled}: expected an engine or a runner, found {made!r}")
     return made if hasattr(made, "slots") else Interleaved(made, context=context)

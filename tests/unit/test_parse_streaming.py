@@ -111,6 +111,11 @@ def test_what_is_no_integer_is_a_type_error(token: object, policy: str) -> None:
     assert len(parser.messages) == 2
 
 
+def test_text_in_place_of_tokens_is_told_where_it_is_read() -> None:
+    with pytest.raises(TypeError, match="integers, not a str; `format.text.parse_text` reads text"):
+        parse("<|channel|>final<|message|>a", "assistant", policy="recover")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("token", [-1, 2**32, 2**70])
 def test_ids_out_of_range_overflow_unless_recovering(token: int) -> None:
     with pytest.raises(OverflowError):

@@ -225,6 +225,7 @@ def test_nothing_is_left_to_train_on(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"pack": True}, "recipe, pack: rows that are filled up need a length"),
+        ({"channels": "final"}, "recipe, channels: expected a tuple of names; got 'final'"),
         ({"length": 0}, "recipe, length: expected a number of tokens; got 0"),
         ({"shard_bytes": 0}, "recipe, shard_bytes: expected 1 to 1073741824; got 0"),
         ({"overlong": "cut"}, "recipe, overlong: expected one of error, truncate, split; got 'cut'"),
