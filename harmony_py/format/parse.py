@@ -157,6 +157,8 @@ class StreamableParser:
         machine = self._machine
         if isinstance(tokens, int):
             ids, plain = [tokens], 0 <= tokens < FIRST_CONTROL
+        elif getattr(tokens, "ndim", None) == 0:
+            return self.feed(index(tokens))  # type: ignore[arg-type]  # an element of an array or a tensor
         else:
             ids, controls = scan(tokens, any_size=machine.policy.any_id)
             plain = not controls

@@ -112,7 +112,7 @@ def test_what_is_no_integer_is_a_type_error(token: object, policy: str) -> None:
 
 
 def test_text_in_place_of_tokens_is_told_where_it_is_read() -> None:
-    with pytest.raises(TypeError, match="integers, not a str; `format.text.parse_text` reads text"):
+    with pytest.raises(TypeError, match=r"integers, not a str; `format\.text\.parse_text` reads text"):
         parse("<|channel|>final<|message|>a", "assistant", policy="recover")  # type: ignore[arg-type]
 
 
@@ -133,6 +133,16 @@ def test_arrays_iterators_and_booleans_are_taken_as_ints() -> None:
         assert messages[0].source
         assert {type(token) for token in messages[0].source.tokens} == {int}
     assert StreamableParser(None, "assistant").process(numpy.int64(5)).process(True).tokens == [5, 1]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_the_elements_of_arrays_are_fed_like_ints(library: str) -> None:
+    array = getattr(pytest.importorskip(library), {"numpy": "array", "torch": "tensor"}[library])
+    parser, plain = StreamableParser(None, "assistant"), StreamableParser(None, "assistant")
+    assert [parser.feed(token) for token in array(TURN)] == [plain.feed(token) for token in TURN]
+    assert {type(token) for token in parser.tokens} == {int}
+    with pytest.raises(TypeError):
+        parser.feed(array(1.5))
 
 
 def test_tool_results_are_hallucinated_only_in_what_a_model_wrote() -> None:
