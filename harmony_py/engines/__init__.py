@@ -66,5 +66,5 @@ def require_step(engine: Engine, found: object) -> None:
     if not hasattr(found, "token"):
         raise EngineError(
             type(engine).__name__,
-            f"generate: expected steps that have a token, such as `harmony_py.engines.Drawn`, found {found!r}",
+            f"generate: expected steps with a token, such as `harmony_py.engines.Drawn`, found {found!r}",
         )
