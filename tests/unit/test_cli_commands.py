@@ -19,6 +19,8 @@ from harmony_py import Message, Role, Tokenizer, load_harmony_encoding
 from harmony_py.cli import COMMANDS, CUT_OFF, EXIT_CODES, FAILED, MISUSED, doctor, main
 from harmony_py.cli.measure.decode import decode
 from harmony_py.cli.measure.text import own_source
+from harmony_py.cli.terminal import show_progress
+from harmony_py.model import progress
 from harmony_py.tokenizer import vocab
 
 if TYPE_CHECKING:
@@ -153,6 +155,23 @@ def test_the_extra_is_named_once(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delitem(sys.modules, name)
     code, _, err = run("conform")
     assert (code, err.count("pip install")) == (MISUSED, 1)
+
+
+@pytest.mark.parametrize("columns", [5, 40, 80])
+def test_bars_fit_on_a_line(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """One that wraps cannot be drawn over: each would leave a line behind."""
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    for done in range(3):
+        show_progress(done, 2, "malformed streams are refused or read, M16: an unusual terminator")
+        progress.bar(done, 2)
+    lines = re.split(r"\r|\x1b\[K", screen.getvalue())
+    assert max(map(len, lines)) == min(columns - 1, 101)
 
 
 # -- tokenize ----------------------------------------------------------------------------------------------
