@@ -112,10 +112,10 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
         return [Interleaved(engine, context=options.context, masks=False) for _ in range(slots)]
     if options.engine:
         return [_made(options.engine, options.context)]
-    from harmony_py.model import load, toy
+    from harmony_py.cli.models import TOY, load
     from harmony_py.serve.batched import Batched
 
-    model = load(options.model or toy(), device=options.device, max_context=options.context)
+    model = load(str(options.model or TOY), options.device, options.context)
     return [Batched(model, slots=slots)]
 
 

@@ -102,5 +102,7 @@ def test_misuse_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "slots" in capsys.readouterr().err
     assert main(["serve", "/no/such/model"]) == MISUSED
     assert "/no/such/model" in capsys.readouterr().err
+    assert main(["serve", "--device", "no-such-device"]) == MISUSED
+    assert "--device no-such-device: " in capsys.readouterr().err
     with pytest.raises(HarmonyError, match=r"cannot listen at 127\.0\.0\.1, port 99999: expected 0 to 65535"):
         listen("127.0.0.1", 99999)
