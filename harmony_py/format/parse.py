@@ -87,6 +87,8 @@ class StreamableParser:
         sources: bool = True,
     ) -> None:
         """See `parse`. Without `sources`, messages do not remember their tokens."""
+        if isinstance(encoding, str):
+            raise TypeError(f"encoding: expected one, or None, and then the role; found {encoding!r}")
         self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools, sources)
         self.reset()
 

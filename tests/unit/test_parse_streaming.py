@@ -218,6 +218,13 @@ def test_the_state_tells_which_control_tokens_are_legal() -> None:
     assert parser.grammar_state is State.BETWEEN
 
 
+def test_a_role_in_the_place_of_the_encoding_is_refused() -> None:
+    """It would be looked at no more than an encoding is, and the parser would expect a whole conversation."""
+    for role in ("assistant", Role.ASSISTANT):
+        with pytest.raises(TypeError, match="encoding: expected one, or None, and then the role"):
+            StreamableParser(role)
+
+
 def test_policies_and_roles_are_checked() -> None:
     with pytest.raises(ValueError, match="policy is one of strict, recover"):
         parse([], policy="lenient")  # type: ignore[arg-type]
