@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harmony_py.format.parse import ParseResult, StreamableParser, parse
     from harmony_py.format.render import Rendered
     from harmony_py.format.session import Session
+    from harmony_py.version import __version__
 
 __all__ = [
     "Author",
@@ -51,6 +52,7 @@ __all__ = [
     "ToolDescription",
     "ToolNamespaceConfig",
     "VocabularyError",
+    "__version__",
     "load_harmony_encoding",
     "parse",
 ]
@@ -65,6 +67,7 @@ _HOMES = {
     "Rendered": "format.render",
     "Session": "format.session",
     "StreamableParser": "format.parse",
+    "__version__": "version",
     "load_harmony_encoding": "format.encoding",
     "parse": "format.parse",
 }

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "harmony_py"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = [
-    {"errors", "lazy", "_rust"},
+    {"errors", "lazy", "version", "_rust"},
     {"tokenizer", "chat"},
     {"model"},
     {"format"},
@@ -151,3 +151,24 @@ def test_every_public_name_is_there_and_the_tokenizer_alone_needs_no_pydantic() 
         "assert not hasattr(harmony_py, 'nonsense')\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "package", "extra"),
+    [
+        ("model", "load", "torch", "model"),
+        ("serve", "application", "starlette", "serve"),
+        ("serve", "Background", "uvicorn", "serve"),
+        ("serve", "Batched", "torch", "model"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    room: str, name: str, package: str, extra: str
+) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"try: from harmony_py.{room} import {name}\n"
+        f"except ImportError as problem: print(problem)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert f"needs {package}: pip install 'harmony-py[{extra}]'" in ran.stdout

@@ -26,9 +26,11 @@ class ReasoningEffort(str, Enum):
 
     @classmethod
     def _missing_(cls, value: object) -> ReasoningEffort | None:
-        if isinstance(value, str):
-            return next((effort for effort in cls if effort.value.lower() == value.lower()), None)
-        return None
+        spelled = value.lower() if isinstance(value, str) else value
+        for effort in cls:
+            if effort.value.lower() == spelled:
+                return effort
+        raise ValueError(f"{value!r} is not a valid ReasoningEffort: expected low, medium or high")
 
 
 class ChannelConfig(BaseModel):

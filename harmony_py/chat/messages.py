@@ -202,6 +202,8 @@ class Message(BaseModel):
         content = data["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
+        elif content is None:
+            raise TypeError("content: expected text or a list of parts, found None")
         return cls(
             author=author,
             content=[_content_from_dict(part) for part in content],
@@ -230,8 +232,13 @@ class Conversation(BaseModel):
         return json.dumps(self.to_dict())
 
     @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The conversation whose `to_dict` is `data`."""
+        return cls(messages=[Message.from_dict(message) for message in data["messages"]])
+
+    @classmethod
     def from_json(cls, payload: str) -> Self:
-        return cls(messages=[Message.from_dict(message) for message in json.loads(payload)["messages"]])
+        return cls.from_dict(json.loads(payload))
 
 
 _CONTENT_TYPES: dict[str, type[TextContent | SystemContent | DeveloperContent]] = {

@@ -61,6 +61,7 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand that `arguments` name, by default those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     try:
         try:
             return _run(given)
@@ -70,20 +71,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return CUT_OFF
+    except OSError as problem:
+        _complain(given[0] if given else "", str(problem))  # a full disk, say
+        _discard_output()
+        return MISUSED
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _run(given: list[str]) -> int:
-    if given[:1] == ["--version"]:
-        from importlib.metadata import version
+def _open_closed_streams() -> None:
+    """Standard streams that the process was started without hold nothing, and keep nothing."""
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
-        print(f"harmony-py {version('harmony-py')}")
-        return 0
-    if not given or given[0] not in COMMANDS:
+
+def _run(given: list[str]) -> int:
+    if not given or given[0] not in (*COMMANDS, "--version"):
         return _explain(given)
     name, *rest = given
     try:
+        if name == "--version":
+            from harmony_py.version import __version__
+
+            print(f"harmony-py {__version__}")
+            return 0
         command = importlib.import_module(f"harmony_py.cli.{name}")
         title = f"harmony-py {name}"
         parser = argparse.ArgumentParser(title, description=command.__doc__, epilog=EXIT_CODES)
@@ -107,7 +119,8 @@ def _missing(problem: ImportError) -> str:
     """What is not installed, and the extra that installs it."""
     from harmony_py.cli.doctor import EXTRAS
 
-    extra = EXTRAS.get(problem.name or "")
+    # Another `ImportError` is one of ours, and says it already.
+    extra = EXTRAS.get(problem.name or "") if isinstance(problem, ModuleNotFoundError) else None
     return f"{problem}; it comes with pip install 'harmony-py[{extra[0]}]'" if extra else str(problem)
 
 

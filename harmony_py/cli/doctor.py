@@ -62,9 +62,10 @@ def run(options: argparse.Namespace) -> int:
 
 def findings() -> Iterator[Finding]:
     """Everything that is looked at, in turn."""
-    version = importlib.metadata.version("harmony-py")
+    from harmony_py.version import __version__
+
     where = f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}"
-    yield Finding("harmony_py", None, f"{version} on {where}")
+    yield Finding("harmony_py", None, f"{__version__} on {where}")
     yield _vocabulary()
     yield _round_trip()
     yield Finding("threads", None, f"{os.cpu_count()} cores")

@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harmony_py.errors import HarmonyError
+from harmony_py.errors import HarmonyError, PlacedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harmony_py.chat import Conversation, Message
+    from harmony_py.chat import Conversation
     from harmony_py.tokenizer import Tokenizer
 
 STDIN: Final = "-"
+
+BYTE_ORDER_MARK: Final = "\ufeff"
+"""Some editors and shells write it before what they save, JSON too. It is no part of that."""
 
 _SEPARATORS: Final = re.compile(r"[\s,]+")
 
@@ -65,25 +68,12 @@ def read_text(name: str) -> str:
 
 def read_conversation(name: str) -> Conversation:
     """The conversation in a JSON file: `{"messages": [...]}` or the list alone."""
-    from harmony_py.chat import Conversation
-
-    found = _json(name, read_text(name))
-    messages = found.get("messages") if isinstance(found, dict) else found
-    if not isinstance(messages, list):
-        raise HarmonyError(f'{name}: expected {{"messages": [...]}} or a list of messages')
-    return Conversation(messages=[_message(name, index, each) for index, each in enumerate(messages)])
-
-
-def _message(name: str, index: int, found: Any) -> Message:
-    from harmony_py.chat import Message
+    from harmony_py.chat import reading
 
     try:
-        return Message.from_dict(found)
-    except KeyError as problem:
-        reason = f"no {problem.args[0]!r}"
-    except (AttributeError, TypeError, ValueError) as problem:
-        reason = str(problem)
-    raise HarmonyError(f"{name}: message {index}: {reason}")
+        return reading.read_conversation(_json(name, read_text(name)))
+    except PlacedError as problem:
+        raise HarmonyError(f"{name}: {problem}") from None
 
 
 def add_token_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +88,7 @@ def read_tokens(options: argparse.Namespace, tokenizer: Tokenizer) -> list[int]:
     if options.text:
         # One line break at the end is the editor's or echo's, not the model's.
         return tokenizer.encode(text.removesuffix("\n"), allowed_special="all")
-    return _ids(options.file, text)
+    return _ids(options.file, text.removeprefix(BYTE_ORDER_MARK))
 
 
 def _ids(name: str, text: str) -> list[int]:
@@ -119,6 +109,6 @@ def _ids(name: str, text: str) -> list[int]:
 
 def _json(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix(BYTE_ORDER_MARK))
     except (ValueError, RecursionError) as problem:
         raise HarmonyError(f"{name}: no JSON: {problem}") from None

@@ -112,10 +112,10 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
         return [Interleaved(engine, context=options.context, masks=False) for _ in range(slots)]
     if options.engine:
         return [_made(options.engine, options.context)]
-    from harmony_py.model import load, toy
+    from harmony_py.cli.models import TOY, load
     from harmony_py.serve.batched import Batched
 
-    model = load(options.model or toy(), device=options.device, max_context=options.context)
+    model = load(str(options.model or TOY), options.device, options.context)
     return [Batched(model, slots=slots)]
 
 
@@ -132,6 +132,8 @@ def _made(spelled: str, context: int | None) -> Runner:
         sys.path.insert(0, os.getcwd())
     try:
         made: Any = getattr(importlib.import_module(module), factory)()
-    except (ImportError, AttributeError) as problem:
+    except (ImportError, AttributeError, TypeError) as problem:
         raise HarmonyError(f"--engine {spelled}: {problem}") from problem
+    if not (hasattr(made, "slots") or hasattr(made, "generate")):
+        raise HarmonyError(f"--engine {spelled}: expected an engine or a runner, found {made!r}")
     return made if hasattr(made, "slots") else Interleaved(made, context=context)

@@ -7,7 +7,7 @@
 Each line or row is a conversation: `{"messages": [...]}`, in our own form or, with `--form chat`, in that of
 OpenAI's chat completions with `tools` beside it. What is no conversation is written to `errors.jsonl` in the
 folder, and stops nothing. A run that was stopped goes on when it is called again. The exit code is 1 if there
-were errors, or if `--check` found something wrong; 2 if there was nothing to make or to check.
+were errors, or if `--check` found something wrong; 2 if nothing was named to make or to check.
 """
 
 from __future__ import annotations

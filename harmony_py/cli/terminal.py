@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from itertools import cycle
@@ -107,6 +108,8 @@ def show_progress(done: int, total: int, what: str) -> None:
     if not sys.stderr.isatty():
         return
     filled = "#" * (_BAR * done // total)
+    line = f"[{filled:<{_BAR}}] {done}/{total} {what}"
     end = "\r\033[K" if done == total else ""
-    sys.stderr.write(f"\r\033[K[{filled:<{_BAR}}] {done}/{total} {what[:60]}{end}")
+    # A line that wraps could not be drawn over.
+    sys.stderr.write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}{end}")
     sys.stderr.flush()

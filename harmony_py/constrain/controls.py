@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from operator import index
 from typing import TYPE_CHECKING
 
 from harmony_py.constrain import bits
@@ -52,6 +53,7 @@ class ControlMask:
 
     def advance(self, token: int) -> None:
         """Take `token`. `ConstraintError` if it was not allowed."""
+        token = index(token)
         if not bits.has(self.allowed(), token):
             here = f"{spelled(token)} may not come {place(self._trail)}"
             raise ConstraintError(

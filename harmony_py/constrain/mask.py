@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Final
 
 from harmony_py.constrain import bits, engine
@@ -55,12 +56,12 @@ class Mask:
         prompt = list(prompt)
         position = Position.of(prompt)
         matcher = engine.matcher(spec, turn(spec, position._replace(open=())))
-        for index, token in enumerate(position.open):
+        for at, token in enumerate(position.open):
             if not matcher.validate_tokens([token]):
                 raise ConstraintError(
                     f"{spelled(token)} is not what the specification allows there; the prompt ends in "
-                    f"{spelled(*position.open[: index + 1])}",
-                    f"prompt, token {len(prompt) - len(position.open) + index}",
+                    f"{spelled(*position.open[: at + 1])}",
+                    f"prompt, token {len(prompt) - len(position.open) + at}",
                 )
             matcher.consume_token(token)
         return cls(matcher, Trail(position), spec.max_analysis_tokens)
@@ -115,6 +116,7 @@ class Mask:
 
     def advance(self, token: int) -> None:
         """Take `token`. `ConstraintError` if it was not allowed."""
+        token = index(token)
         self._raise()
         if not self._allows(token):
             self._fail(f"{spelled(token)} may not come {self._where()}. {self._what()}")

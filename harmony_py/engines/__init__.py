@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from harmony_py.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -57,3 +59,12 @@ class Engine(Protocol):
     ) -> Iterator[Step]:
         """The tokens behind `ids`, as they are drawn. `sampling` is the engine's own; None is its default."""
         ...
+
+
+def require_step(engine: Engine, found: object) -> None:
+    """Refuse what is no step, such as a bare id."""
+    if not hasattr(found, "token"):
+        raise EngineError(
+            type(engine).__name__,
+            f"generate: expected steps with a token, such as `harmony_py.engines.Drawn`, found {found!r}",
+        )

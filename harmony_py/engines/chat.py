@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from harmony_py.chat import Author, Message, Role
 from harmony_py.constrain import Mask
+from harmony_py.engines import require_step
 from harmony_py.engines.tools import INTERRUPTED, Tools
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
@@ -168,6 +169,7 @@ class Chat:
         steps = self._engine.generate(ids, self._sampling, mask=mask)
         try:
             for step in steps:
+                require_step(self._engine, step)
                 sampled.append(step.token)
                 events = parser.feed(step.token)
                 foreign = _foreign(events)

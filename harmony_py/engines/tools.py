@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.chat.content import FUNCTIONS
 from harmony_py.errors import ArgumentsError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from harmony_py.chat import Message
 
@@ -46,6 +47,8 @@ class Tools:
     """Callables by the names that the model calls them by."""
 
     def __init__(self, tools: Mapping[str, Callable[..., object]]) -> None:
+        if not isinstance(tools, Mapping):
+            raise TypeError(f"tools: expected callables by their names, found a {type(tools).__name__}")
         for name, tool in tools.items():
             if not callable(tool) or inspect.iscoroutinefunction(tool):
                 raise TypeError(f"tools[{name!r}]: expected a plain callable, found {tool!r}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harmony_py.engines.options import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +30,20 @@ class TorchEngine:
         self._last: Generation | None = None
 
     def generate(
-        self, ids: Sequence[int], sampling: Sampling | None = None, *, mask: Mask | None = None
+        self,
+        ids: Sequence[int],
+        sampling: Sampling | Mapping[str, Any] | None = None,
+        *,
+        mask: Mask | None = None,
     ) -> Generation:
-        """The steps behind `ids`; see `Model.generate`, whose errors these are."""
+        """The steps behind `ids`; see `Model.generate`, whose errors these are.
+
+        `sampling` may be a mapping, as it may with other engines: see `harmony_py.engines.options`.
+        """
+        if isinstance(sampling, Mapping):
+            from harmony_py.model import Sampling
+
+            sampling = Sampling(**options("the bundled loop", sampling))
         self._last = self.model.generate(
             ids,
             sampling,

@@ -40,6 +40,12 @@ def scan(tokens: Iterable[int], *, any_size: bool) -> tuple[list[int], list[int]
     ids = tokens if isinstance(tokens, list) else list(tokens)
     try:
         checked = array("I", ids)
+    except TypeError:
+        if isinstance(tokens, str):
+            raise TypeError(
+                "token ids are integers, not a str; `format.text.parse_text` reads text"
+            ) from None
+        raise
     except OverflowError:
         if not any_size:
             raise

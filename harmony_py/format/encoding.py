@@ -98,11 +98,15 @@ class HarmonyEncoding:
 
         `loss_channels` limits the loss to messages on these channels; None among them: on no channel.
         """
+        if isinstance(loss_channels, str):
+            loss_channels = [loss_channels]  # as a collection of letters it would hold no channel
         return self.renderer(config).detailed(conversation, next_turn_role, training, loss_channels)
 
     def renderer(self, config: RenderConfig | None = None) -> Renderer:
         """What renders the way `config` says."""
-        config = config or self.config
+        config = self.config if config is None else config
+        if not isinstance(config, RenderConfig):
+            raise TypeError(f"config: expected a RenderConfig, found {config!r}")
         renderer = self._renderers.get(config)
         if renderer is None:
             # Policies come and go, being functions at times: messages are remembered without regard to them.

@@ -87,6 +87,8 @@ class StreamableParser:
         sources: bool = True,
     ) -> None:
         """See `parse`. Without `sources`, messages do not remember their tokens."""
+        if isinstance(encoding, str):
+            raise TypeError(f"encoding: expected one, or None, and then the role; found {encoding!r}")
         self._settings = _Settings.of(role, policy or ("strict" if strict else "recover"), tools, sources)
         self.reset()
 
@@ -157,6 +159,8 @@ class StreamableParser:
         machine = self._machine
         if isinstance(tokens, int):
             ids, plain = [tokens], 0 <= tokens < FIRST_CONTROL
+        elif getattr(tokens, "ndim", None) == 0:
+            return self.feed(index(tokens))  # type: ignore[arg-type]  # an element of an array or a tensor
         else:
             ids, controls = scan(tokens, any_size=machine.policy.any_id)
             plain = not controls

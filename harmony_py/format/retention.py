@@ -37,8 +37,6 @@ def dropped(messages: Sequence[Message], policy: AnalysisPolicy) -> Collection[i
     """The indices of the messages that `policy` leaves out."""
     if callable(policy):
         return policy(messages)
-    if policy not in _POLICIES:
-        raise ValueError(f"analysis is one of {', '.join(_POLICIES)} or a function, not {policy!r}")
     return _POLICIES[policy](messages)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harmony_py.chat import MessageSource, Role
+from harmony_py.format.decode import scan
 from harmony_py.format.message import end_in_prompt
 from harmony_py.format.parse import parse
 from harmony_py.tokenizer.special import RETURN, STOP_TOKENS
@@ -78,6 +79,7 @@ class Session:
         prompt can hold is left out there: `<|return|>`, which becomes `<|end|>`, and at the end whatever is
         no message, such as a header cut short, the result's `pending`.
         """
+        ids, _ = scan(ids, any_size=True)
         result = parse(ids, self._next_role, policy="recover", tools=tools)
         prompt = self._renderer.prompts[self._next_role]
         for message, (start, end) in zip(result.messages, _bounds(result), strict=True):

@@ -97,7 +97,9 @@ class TextParser:
     ) -> None:
         self.parser = StreamableParser(None, role, policy=policy, tools=tools, sources=False)
         """The parser behind: its properties tell the state."""
-        self._splitter = _StrippedSplitter() if markers == "stripped" else _Splitter()
+        if markers not in _SPLITTERS:
+            raise ValueError(f"markers is one of {', '.join(_SPLITTERS)}, not {markers!r}")
+        self._splitter = _SPLITTERS[markers]()
 
     def feed(self, text: str) -> list[Event]:
         """Take some text, and return what it brought about."""
@@ -204,6 +206,9 @@ class _StrippedSplitter(_Splitter):
 
     def _undecided(self, at: int) -> int:
         return _longest_beginning(self._held[at:], _NEXTS)
+
+
+_SPLITTERS: Final[dict[str, type[_Splitter]]] = {"spelled": _Splitter, "stripped": _StrippedSplitter}
 
 
 def _longest_beginning(text: str, names: tuple[str, ...]) -> int:

@@ -10,11 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harmony_py.chat.reading import first_problem
 from harmony_py.errors import HarmonyError
 from harmony_py.inspector.allowed import explained
 from harmony_py.inspector.breaking import broken
 from harmony_py.inspector.schema import typescript
-from harmony_py.inspector.source import Opened, Source, SourceError, first_problem, open_source
+from harmony_py.inspector.source import Opened, Source, SourceError, open_source
 from harmony_py.inspector.view import view
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from harmony_py.chat import ToolDescription
+from harmony_py.chat.reading import first_problem
 from harmony_py.chat.typescript import SchemaStyle, declaration
-from harmony_py.inspector.source import SourceError, first_problem, load_json
+from harmony_py.inspector.source import SourceError, load_json
 from harmony_py.tokenizer import Tokenizer
 
 

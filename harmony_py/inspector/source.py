@@ -6,9 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from harmony_py.chat import Conversation, DeveloperContent, Message, Role, SystemContent
+from harmony_py.chat import DeveloperContent, Role, SystemContent
+from harmony_py.chat.reading import read_conversation
 from harmony_py.errors import PlacedError
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
@@ -19,7 +20,7 @@ from harmony_py.wire import chat_completions, responses
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harmony_py.chat import ToolNamespaceConfig
+    from harmony_py.chat import Conversation, ToolNamespaceConfig
 
 MOST_TOKENS: Final = 10_000
 """A page with more of them would be slow, and nobody reads it."""
@@ -27,6 +28,7 @@ MOST_TOKENS: Final = 10_000
 _LARGEST: Final = 2**53
 """Ids beyond this a browser cannot tell apart."""
 
+_BYTE_ORDER_MARK: Final = "\ufeff"
 _SEPARATORS: Final = re.compile(r"[\s,]+")
 _ID: Final = re.compile(r"-?[0-9]{1,20}")
 
@@ -84,7 +86,7 @@ def open_source(source: Source) -> Opened:
 def guess(text: str) -> Kind:
     """What `text` most likely is: a conversation or a request in JSON, ids, or text that spells controls."""
     try:
-        found = json.loads(text)
+        found = json.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except (ValueError, RecursionError):
         words = [word for word in _SEPARATORS.split(text) if word]
         return "tokens" if words and all(map(_ID.fullmatch, words)) else "text"
@@ -125,42 +127,21 @@ def _rendered(source: Source, messages: Conversation) -> Opened:
 
 
 def read_messages(text: str) -> Conversation:
-    """The conversation in `text`: `{"messages": [...]}` or the list alone, as `Conversation.to_dict` is."""
-    found = load_json(text)
-    listed = found.get("messages") if isinstance(found, dict) else found
-    if not isinstance(listed, list):
-        raise SourceError("conversation", 'expected {"messages": [...]} or a list of messages')
-    return Conversation(messages=[_message(index, each) for index, each in enumerate(listed)])
+    """The conversation in `text`, as `Conversation.to_dict` is, or its messages alone."""
+    try:
+        return read_conversation(load_json(text))
+    except PlacedError as problem:
+        raise SourceError(problem.where, problem.reason) from None
 
 
 def load_json(text: str) -> Any:
     """What the JSON in `text` says. `SourceError` names the line where it is none."""
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except json.JSONDecodeError as problem:
         raise SourceError(f"line {problem.lineno}, column {problem.colno}", problem.msg) from None
     except (ValueError, RecursionError) as problem:
         raise SourceError("JSON", str(problem)) from None
-
-
-def _message(index: int, found: Any) -> Message:
-    where = f"message {index}"
-    if not isinstance(found, dict):
-        raise SourceError(where, f"expected an object, found {type(found).__name__}")
-    try:
-        return Message.from_dict(found)
-    except KeyError as problem:
-        raise SourceError(where, f"it has no {problem.args[0]!r}") from None
-    except ValidationError as problem:
-        raise SourceError(where, first_problem(problem)) from None
-    except (AttributeError, TypeError, ValueError) as problem:
-        raise SourceError(where, str(problem)[:300]) from None
-
-
-def first_problem(problem: ValidationError) -> str:
-    """The first thing that a model found wrong: the field's path, and what was expected there."""
-    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
 
 
 def _offered(messages: Conversation) -> Iterator[ToolNamespaceConfig]:

@@ -51,4 +51,4 @@ _HOMES = {
     "toy": "toy_checkpoint",
 }
 
-__getattr__, __dir__ = lazily(__name__, _HOMES)
+__getattr__, __dir__ = lazily(__name__, _HOMES, extra="model")

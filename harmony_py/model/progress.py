@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Final
 
@@ -18,4 +19,5 @@ def bar(done: int, total: int) -> None:
     filled = WIDTH * done // max(1, total)
     line = f"reading [{'#' * filled}{' ' * (WIDTH - filled)}] {done:,} of {total:,} tokens"
     end = "\r\x1b[K" if done >= total else ""
-    print(f"\r{line}{end}", end="", file=sys.stderr, flush=True)
+    # A line that wraps could not be drawn over.
+    print(f"\r{line[: shutil.get_terminal_size().columns - 1]}{end}", end="", file=sys.stderr, flush=True)

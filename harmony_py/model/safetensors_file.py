@@ -31,6 +31,9 @@ DTYPES: Final = {"BF16": torch.bfloat16, "F32": torch.float32, "U8": torch.uint8
 NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 _LONGEST_HEADER: Final = 100_000_000
+_POINTER: Final = b"version https://git-lfs"
+"""What Git puts in a file's place until Git LFS has brought it."""
+
 _ALIGNMENT: Final = 64
 _MOST_SIDES: Final = 8
 
@@ -83,6 +86,8 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
 
 
 def _read_header(path: Path, data: mmap.mmap) -> dict[str, Stored]:
+    if data[: len(_POINTER)] == _POINTER:
+        raise CheckpointError(f"{path}: expected weights, found a pointer of Git LFS; git lfs pull gets them")
     length = int.from_bytes(data[:8], "little")
     begin = 8 + length
     if length > _LONGEST_HEADER or begin > len(data):

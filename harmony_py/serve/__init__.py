@@ -29,4 +29,4 @@ _HOMES = {
     "application": "app",
 }
 
-__getattr__, __dir__ = lazily(__name__, _HOMES)
+__getattr__, __dir__ = lazily(__name__, _HOMES, extra="serve")

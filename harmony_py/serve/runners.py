@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
+from harmony_py.engines import require_step
 from harmony_py.errors import EngineError
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Interleaved:
             outcome: Outcome
             try:
                 outcome = next(steps, None)
+                if outcome is not None:
+                    require_step(self._engine, outcome)
             except Exception as error:
                 outcome = error
             yield key, outcome

@@ -37,6 +37,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 def listen(host: str, port: int) -> tuple[socket.socket, str]:
     """A socket at that address, and its URL; port 0 is any that is free."""
+    if not 0 <= port < 2**16:
+        raise HarmonyError(f"cannot listen at {host}, port {port}: expected 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -367,4 +367,4 @@ def test_the_demo_without_torch_says_what_it_needs(folder: Path) -> None:
     code, out, err = piped(folder, "-c", script)
     assert code == MISUSED
     assert "<|start|>user<|message|>Hello!<|end|>" in out
-    assert "it comes with pip install 'harmony-py[model]'" in err
+    assert "harmony_py.model needs torch: pip install 'harmony-py[model]'" in err

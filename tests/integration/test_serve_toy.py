@@ -107,7 +107,10 @@ def test_logprobs_are_told(client: openai.OpenAI) -> None:
 
 SCHEMA: Any = {
     "type": "object",
-    "properties": {"city": {"enum": ["Oslo", "Rome"]}, "degrees": {"type": "integer", "maximum": 40}},
+    "properties": {
+        "city": {"enum": ["Oslo", "Rome"]},
+        "degrees": {"type": "integer", "minimum": -40, "maximum": 40},
+    },
     "required": ["city", "degrees"],
     "additionalProperties": False,
 }

@@ -18,6 +18,7 @@ import tiktoken
 import harmony_py
 from harmony_py.compat import openai_harmony as drop_in
 from harmony_py.format.events import ContentDelta
+from harmony_py.format.grammar import StreamState
 from tests import pages
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,7 @@ def names(library: Any, encoding: Any) -> dict[str, Any]:
         "call": encoding.parse_messages_from_completion_tokens(tokens, library.Role.ASSISTANT)[-1],
         "json": json,
         "ContentDelta": ContentDelta,
+        "StreamState": getattr(library, "StreamState", StreamState),
     }
 
 
@@ -100,6 +102,16 @@ def test_tiktokens_calls_and_ours(old: str, new: str) -> None:
     known = {"text": text, "texts": [text, "", "b"], "tiktoken": tiktoken, "Tokenizer": harmony_py.Tokenizer}
     theirs = {**known, "enc": tiktoken.get_encoding("o200k_harmony")}
     assert result(new, {**known, "enc": harmony_py.Tokenizer.o200k_harmony()}) == result(old, theirs)
+
+
+def test_the_classes_without_a_counterpart_are_named() -> None:
+    """Others are imported from `harmony_py` as they were from `openai_harmony`."""
+    text = (DOCS / "migration.md").read_text("utf-8")
+    classes = {name for name, found in vars(openai_harmony).items() if isinstance(found, type)}
+    theirs = {name for name in classes if getattr(openai_harmony, name).__module__ == "openai_harmony"}
+    missing = {name for name in theirs if not hasattr(harmony_py, name)}
+    assert "Message" in theirs - missing
+    assert all(f"`{name}" in text for name in missing), missing
 
 
 def test_the_tables_are_read() -> None:

@@ -98,6 +98,23 @@ def test_ids_that_no_encoder_would_choose_stay() -> None:
     assert prompt.reusable == len(before) + len(odd) - 1
 
 
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_arrays_of_ids_are_ids(library: str) -> None:
+    """A list and an array of its length would be added up, number by number."""
+    array = getattr(pytest.importorskip(library), {"numpy": "array", "torch": "tensor"}[library])
+    prompts = []
+    for as_sampled in (list, array):
+        session = Session(ENCODING, [Message.from_role_and_content(Role.USER, "Hi")])
+        length = len(session.prompt().tokens)
+        sampled = ENCODING.encode("<|channel|>final<|message|>" + "a " * 50, allowed_special="all")[:length]
+        assert len(sampled) == length
+        session.extend_sampled(as_sampled(sampled))
+        session.append(Message.from_role_and_content(Role.USER, "And?"))
+        prompts.append(session.prompt())
+    assert prompts[0] == prompts[1]
+    assert prompts[0].reusable == 2 * length
+
+
 def test_a_changed_answer_is_written_anew() -> None:
     session = Session(ENCODING, [user("hi")])
     session.prompt()

@@ -10,7 +10,7 @@ import pytest
 from harmony_py.chat import DeveloperContent, Message, Role, SystemContent, ToolDescription
 from harmony_py.constrain import Mask, Regex, TurnSpec
 from harmony_py.engines.chat import Chat, Completed, ToolAnswered, ToolCalled
-from harmony_py.errors import RenderError
+from harmony_py.errors import EngineError, RenderError
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.events import ContentDelta, Diagnostic, MessageEnd, MessageStart
@@ -298,6 +298,19 @@ def test_tools_are_plain_callables() -> None:
     for tool in (later, "weather"):
         with pytest.raises(TypeError, match=r"tools\['weather'\]: expected a plain callable"):
             chat_with(ScriptedEngine(), tool)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tools: expected callables by their names, found a list"):
+        Chat(ScriptedEngine(), OPENING, [len])  # type: ignore[arg-type]
+
+
+def test_an_engine_that_draws_no_steps_is_named() -> None:
+    class Bare:
+        def generate(self, ids: Any, sampling: Any = None, *, mask: Any = None) -> Any:
+            yield from ENCODING.encode(ANSWER, allowed_special="all")
+
+    chat = Chat(Bare(), OPENING)
+    with pytest.raises(EngineError, match=r"^Bare: generate: expected steps .*, found 200005$"):
+        list(chat.send("Hi"))
+    assert spoken(chat) == [("user", None, "Hi")]
 
 
 def test_a_specification_that_asks_for_a_call_asks_once() -> None:

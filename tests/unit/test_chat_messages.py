@@ -57,9 +57,16 @@ def test_efforts_in_any_case(spelled: str) -> None:
     assert SystemContent.new().with_reasoning_effort(spelled).reasoning_effort is ReasoningEffort.HIGH
 
 
+def test_a_conversation_comes_back_from_its_dictionary() -> None:
+    conversation = Conversation.from_messages([Message.from_role_and_content(Role.USER, "Hi")])
+    assert Conversation.from_dict(conversation.to_dict()) == conversation
+    with pytest.raises(TypeError, match="content: expected text or a list of parts, found None"):
+        Conversation.from_dict({"messages": [{"role": "assistant", "content": None}]})
+
+
 @pytest.mark.parametrize("wrong", ["minimal", "", 3])
 def test_there_are_no_other_efforts(wrong: object) -> None:
-    with pytest.raises(ValueError, match="not a valid ReasoningEffort"):
+    with pytest.raises(ValueError, match="not a valid ReasoningEffort: expected low, medium or high"):
         ReasoningEffort(wrong)
 
 

@@ -19,6 +19,8 @@ from harmony_py import Message, Role, Tokenizer, load_harmony_encoding
 from harmony_py.cli import COMMANDS, CUT_OFF, EXIT_CODES, FAILED, MISUSED, doctor, main
 from harmony_py.cli.measure.decode import decode
 from harmony_py.cli.measure.text import own_source
+from harmony_py.cli.terminal import show_progress
+from harmony_py.model import progress
 from harmony_py.tokenizer import vocab
 
 if TYPE_CHECKING:
@@ -98,6 +100,31 @@ def test_nobody_reading_is_silent(tmp_path: Path, arguments: list[str]) -> None:
     assert (ran.returncode, ran.stderr) == (CUT_OFF, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+@pytest.mark.parametrize("command", ["--help", "tokenize", "vocab info"])
+def test_a_full_disk_is_said(command: str) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "harmony_py", *command.split()],
+            input="word",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == MISUSED
+    assert ran.stderr == f"harmony-py {command.split()[0]}: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="written for a POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_hold_nothing_and_keep_nothing(closed: str) -> None:
+    command = f"{sys.executable} -m harmony_py tokenize --count {closed}"
+    ran = subprocess.run(["/bin/sh", "-c", command], input="", capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == ("" if ">&- " in closed + " " and "2" not in closed[:1] else "        0  -\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -119,7 +146,32 @@ def test_what_is_not_installed_is_named_with_its_extra(run: Any, monkeypatch: py
     monkeypatch.delitem(sys.modules, "harmony_py.model.model", raising=False)
     code, _, err = run("bench", "--model", "toy", "--repeats", "1")
     assert code == MISUSED
-    assert "it comes with pip install 'harmony-py[model]'" in err
+    assert err.count("pip install 'harmony-py[model]'") == 1
+
+
+def test_the_extra_is_named_once(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    for name in [name for name in sys.modules if name.startswith("harmony_py.testing.conformance")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = run("conform")
+    assert (code, err.count("pip install")) == (MISUSED, 1)
+
+
+@pytest.mark.parametrize("columns", [5, 40, 80])
+def test_bars_fit_on_a_line(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """One that wraps cannot be drawn over: each would leave a line behind."""
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    for done in range(3):
+        show_progress(done, 2, "malformed streams are refused or read, M16: an unusual terminator")
+        progress.bar(done, 2)
+    lines = re.split(r"\r|\x1b\[K", screen.getvalue())
+    assert max(map(len, lines)) == min(columns - 1, 101)
 
 
 # -- tokenize ----------------------------------------------------------------------------------------------
@@ -204,7 +256,9 @@ def test_render_as_json_says_what_each_token_is(run: Any) -> None:
     [
         ("{", "-: no JSON: "),
         ("[" * 100_000, "-: no JSON: "),
-        ('{"message": []}', '-: expected {"messages": [...]} or a list of messages'),
+        ('{"message": []}', '-: conversation: expected {"messages": [...]} or a list of messages'),
+        ('[{"role": "assistant", "content": null}]', "-: message 0: content: expected text or a list of"),
+        ('[{"role": "user", "content": "a", "tool_calls": []}]', "-: message 0: unknown field 'tool_calls'"),
         ('[{"role": "user", "content": "a"}, {"role": "user"}]', "-: message 1: no 'content'"),
         ('[{"role": "nobody", "content": "a"}]', "-: message 0: Unknown role: 'nobody'"),
         ("[1]", "-: message 0: "),
@@ -215,6 +269,15 @@ def test_render_names_what_is_wrong(run: Any, given: str, reason: str) -> None:
     code, out, err = run("render", given=given)
     assert (code, out) == (MISUSED, "")
     assert reason in err
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [("render", '[{"role": "user", "content": "Hi"}]'), ("parse", "[200005, 17196, 200008, 19, 200002]")],
+)
+def test_a_byte_order_mark_before_json_is_passed_over(run: Any, command: str, given: str) -> None:
+    assert run(command, given="\ufeff" + given) == run(command, given=given)
+    assert run(command, given=given)[0] == 0
 
 
 # -- parse and inspect -------------------------------------------------------------------------------------

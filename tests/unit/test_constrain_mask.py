@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -234,6 +235,15 @@ def test_a_refusal_names_the_place_in_the_arguments() -> None:
         ConstraintError, match=r"'99' may not come in a call of functions.weather at /days, after "
     ):
         after(mask, "99")
+
+
+@pytest.mark.parametrize("kind", [Mask, ControlMask])
+@pytest.mark.parametrize("array", [np.array, torch.tensor])
+def test_the_elements_of_arrays_are_taken_like_ints(kind: Any, array: Any) -> None:
+    mask = Mask.from_spec(TurnSpec()) if kind is Mask else ControlMask()
+    for token in array(ids("<|channel|>final<|message|>Hi.<|return|>")):
+        mask.advance(token)
+    assert mask.done
 
 
 def test_masks_as_arrays() -> None:

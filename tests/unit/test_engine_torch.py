@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harmony_py.engines.torch import TorchEngine
-from harmony_py.errors import HarmonyError
+from harmony_py.errors import EngineError, HarmonyError
 from harmony_py.model import Model, ModelConfig, Sampling
 from harmony_py.model.random_weights import random_weights
 
@@ -65,6 +65,13 @@ def test_an_answer_left_early_leaves_the_engine_ready(model: Model) -> None:
     next(steps)
     steps.close()
     assert drawn(engine, prompt) == drawn(TorchEngine(model), prompt)
+
+
+def test_sampling_may_be_a_mapping(model: Model) -> None:
+    drawn = [step.token for step in TorchEngine(model).generate([1, 2], {"temperature": 0, "max_tokens": 3})]
+    assert drawn == [step.token for step in model.generate([1, 2], Sampling(temperature=0, max_tokens=3))]
+    with pytest.raises(EngineError, match="the bundled loop: unknown option 'temperatur'"):
+        TorchEngine(model).generate([1, 2], {"temperatur": 0})
 
 
 def test_a_prompt_that_is_none_is_refused_at_once(model: Model) -> None:

@@ -348,8 +348,8 @@ def test_questions_that_are_none(question: Any, error: str) -> None:
     [
         ("conversation", "{", "line 1, column 2: Expecting property name enclosed in double quotes"),
         ("conversation", "3", 'conversation: expected {"messages": [...]} or a list of messages'),
-        ("conversation", "[3]", "message 0: expected an object, found int"),
-        ("conversation", '[{"role": "user"}]', "message 0: it has no 'content'"),
+        ("conversation", "[3]", "message 0: expected an object, found a int"),
+        ("conversation", '[{"role": "user"}]', "message 0: no 'content'"),
         ("conversation", '[{"role": "king", "content": ""}]', "message 0: Unknown role: 'king'"),
         (
             "conversation",

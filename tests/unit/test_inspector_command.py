@@ -88,7 +88,7 @@ def test_mistakes_are_named(run: Any, tmp_path: Path) -> None:
     assert run(str(wrong)) == (
         MISUSED,
         "",
-        f"harmony-py inspector: {wrong}: message 0: it has no 'content'\n",
+        f"harmony-py inspector: {wrong}: message 0: no 'content'\n",
     )
     code, _, err = run("--export", str(tmp_path / "no" / "page.html"))
     assert (code, "No such file" in err) == (MISUSED, True)

@@ -243,5 +243,5 @@ def test_an_export_holds_every_answer() -> None:
 
 
 def test_what_cannot_be_read_is_not_exported() -> None:
-    with pytest.raises(HarmonyError, match="message 0: it has no 'content'"):
+    with pytest.raises(HarmonyError, match="message 0: no 'content'"):
         export([Example("Given", "broken", Source(kind="conversation", text='[{"role": "user"}]'))])

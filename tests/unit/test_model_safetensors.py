@@ -72,6 +72,7 @@ BROKEN = {
     "empty": (b"", "expected a safetensors file, found 0 bytes"),
     "shorter than the length": (GOOD[:5], "found 5 bytes"),
     "header cut short": (GOOD[: 8 + LENGTH - 1], "expected a header of .* bytes"),
+    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "git lfs pull"),
     "data cut short": (GOOD[:-1], "expected .* bytes, found .*: cut short"),
     "data too long": (GOOD + b"\0", "expected .* bytes, found"),
     "endless header": (b"\xff" * 8 + GOOD[8:], "expected a header of 18446744073709551615 bytes"),

@@ -111,6 +111,11 @@ def test_what_is_no_integer_is_a_type_error(token: object, policy: str) -> None:
     assert len(parser.messages) == 2
 
 
+def test_text_in_place_of_tokens_is_told_where_it_is_read() -> None:
+    with pytest.raises(TypeError, match=r"integers, not a str; `format\.text\.parse_text` reads text"):
+        parse("<|channel|>final<|message|>a", "assistant", policy="recover")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("token", [-1, 2**32, 2**70])
 def test_ids_out_of_range_overflow_unless_recovering(token: int) -> None:
     with pytest.raises(OverflowError):
@@ -128,6 +133,16 @@ def test_arrays_iterators_and_booleans_are_taken_as_ints() -> None:
         assert messages[0].source
         assert {type(token) for token in messages[0].source.tokens} == {int}
     assert StreamableParser(None, "assistant").process(numpy.int64(5)).process(True).tokens == [5, 1]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_the_elements_of_arrays_are_fed_like_ints(library: str) -> None:
+    array = getattr(pytest.importorskip(library), {"numpy": "array", "torch": "tensor"}[library])
+    parser, plain = StreamableParser(None, "assistant"), StreamableParser(None, "assistant")
+    assert [parser.feed(token) for token in array(TURN)] == [plain.feed(token) for token in TURN]
+    assert {type(token) for token in parser.tokens} == {int}
+    with pytest.raises(TypeError):
+        parser.feed(array(1.5))
 
 
 def test_tool_results_are_hallucinated_only_in_what_a_model_wrote() -> None:
@@ -201,6 +216,13 @@ def test_the_state_tells_which_control_tokens_are_legal() -> None:
     assert states[0] is State.ROLE
     assert set(states) == {State.ROLE, State.CHANNEL, State.TYPE, State.CONTENT}
     assert parser.grammar_state is State.BETWEEN
+
+
+def test_a_role_in_the_place_of_the_encoding_is_refused() -> None:
+    """It would be looked at no more than an encoding is, and the parser would expect a whole conversation."""
+    for role in ("assistant", Role.ASSISTANT):
+        with pytest.raises(TypeError, match="encoding: expected one, or None, and then the role"):
+            StreamableParser(role)
 
 
 def test_policies_and_roles_are_checked() -> None:

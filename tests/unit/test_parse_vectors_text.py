@@ -23,6 +23,11 @@ def test_text(case: dict[str, Any]) -> None:
     assert list(map(plain, result.messages)) == case["messages"]
 
 
+def test_other_markers_are_refused() -> None:
+    with pytest.raises(ValueError, match="markers is one of spelled, stripped, not 'strip'"):
+        parse_text("analysisHm.", markers="strip")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("case", cases("arguments"))
 def test_arguments(case: dict[str, Any]) -> None:
     if case["strict"]["valid"]:

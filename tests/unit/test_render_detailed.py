@@ -102,6 +102,8 @@ def test_the_loss_is_on_what_was_sampled() -> None:
 def test_the_loss_by_channel() -> None:
     finals = ENCODING.render_detailed(TURN, training=True, loss_channels={"final"})
     assert masked(finals) == "<|start|>assistant<|channel|>final<|message|>hello<|return|>"
+    assert ENCODING.render_detailed(TURN, training=True, loss_channels="final") == finals
+    assert masked(ENCODING.render_detailed(TURN, loss_channels="finally")) == ""
     assert masked(ENCODING.render_detailed(TURN, loss_channels=())) == ""
     nowhere = said("assistant", "x")
     assert masked(ENCODING.render_detailed([nowhere], loss_channels={None})) == "<|message|>x<|end|>"

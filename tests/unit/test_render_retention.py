@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from harmony_py.chat import Message, Role
+from harmony_py.errors import HarmonyError
 from harmony_py.format.config import RenderConfig
 from harmony_py.format.encoding import load_harmony_encoding
 from harmony_py.format.retention import dropped
@@ -84,9 +85,31 @@ def test_a_policy_of_ones_own() -> None:
     assert ENCODING.render_conversation(messages, config) == ENCODING.render(messages[1])
 
 
-def test_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(ValueError, match="analysis is one of upstream, previous_turns, tool_cycle, never"):
-        ENCODING.render_conversation([], RenderConfig(analysis="sometimes"))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (
+            {"analysis": "sometimes"},
+            "analysis is one of upstream, previous_turns, tool_cycle, never or a function",
+        ),
+        ({"analysis": 3}, "analysis is one of .*, not 3"),
+        (
+            {"header_style": "channel-first"},
+            "header_style is one of role_first, channel_first, not 'channel-first'",
+        ),
+        ({"schema_style": "openai"}, "schema_style is one of upstream, extended, not 'openai'"),
+        ({"on_invalid": "ignore"}, "on_invalid is one of raise, escape, not 'ignore'"),
+    ],
+)
+def test_an_unknown_choice_is_refused(wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(HarmonyError, match=reason):
+        RenderConfig(**wrong)
+
+
+def test_a_configuration_of_another_kind_is_refused() -> None:
+    for wrong in ({}, {"analysis": "never"}, "never"):
+        with pytest.raises(TypeError, match="config: expected a RenderConfig, found "):
+            ENCODING.render_conversation([], wrong)  # type: ignore[arg-type]
 
 
 def test_tools_of_a_dropped_message_still_count() -> None:

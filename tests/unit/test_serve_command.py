@@ -12,6 +12,7 @@ import pytest
 from harmony_py.cli import MISUSED, main, serve
 from harmony_py.errors import HarmonyError
 from harmony_py.serve.runners import Interleaved
+from harmony_py.serve.server import listen
 from harmony_py.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,13 +76,21 @@ def test_another_server_gets_a_thread_for_each_answer() -> None:
 
 
 def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_engine.py").write_text("def make():\n    return object()\n")
+    (tmp_path / "my_engine.py").write_text(
+        "class E:\n    generate = None\nneedy = lambda path: path\nnone = dict\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    [runner] = serve.runners_of(parsed(["--engine", "my_engine:make", "--context", "99"]))
+    [runner] = serve.runners_of(parsed(["--engine", "my_engine:E", "--context", "99"]))
     assert isinstance(runner, Interleaved)
     assert (runner.slots, runner.context) == (1, 99)
-    for spelled in ("my_engine", "my_engine:nothing", "no_such_module:make"):
+    for spelled in (
+        "my_engine",
+        "my_engine:nothing",
+        "no_such_module:make",
+        "my_engine:needy",
+        "my_engine:none",
+    ):
         with pytest.raises(HarmonyError, match=spelled):
             serve.runners_of(parsed(["--engine", spelled]))
 
@@ -93,3 +102,7 @@ def test_misuse_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "slots" in capsys.readouterr().err
     assert main(["serve", "/no/such/model"]) == MISUSED
     assert "/no/such/model" in capsys.readouterr().err
+    assert main(["serve", "--device", "no-such-device"]) == MISUSED
+    assert "--device no-such-device: " in capsys.readouterr().err
+    with pytest.raises(HarmonyError, match=r"cannot listen at 127\.0\.0\.1, port 99999: expected 0 to 65535"):
+        listen("127.0.0.1", 99999)

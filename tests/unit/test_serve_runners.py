@@ -46,20 +46,22 @@ def test_an_engine_that_just_ends_or_fails_is_over() -> None:
         def generate(self, ids: Any, sampling: Any = None, *, mask: Any = None) -> Any:
             if ids == [1]:
                 raise EngineError("odd", "no")
-            return iter(()) if ids == [2] else self._fails()
+            return iter(()) if ids == [2] else iter(ids) if ids == [4] else self._fails()
 
         def _fails(self) -> Any:
             yield from ()
             raise OSError("gone")
 
-    runner = Interleaved(Odd(), slots=3)
+    runner = Interleaved(Odd(), slots=4)
     with pytest.raises(EngineError):
         runner.start("a", Asked([1], {}))
     runner.start("b", Asked([2], {}))
     runner.start("c", Asked([3], {}))
+    runner.start("d", Asked([4], {}))
     found = drain(runner)
     assert found["b"] == [None]
     assert isinstance(found["c"][0], OSError)
+    assert "Odd: generate: expected steps" in str(found["d"][0])
 
 
 def test_an_engine_that_fails_to_end_an_answer_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:

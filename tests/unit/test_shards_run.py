@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harmony_py.cli import FAILED, MISUSED, main
-from harmony_py.engines.shards import Recipe, make_shards, read_shards, verify
+from harmony_py.engines.shards import Recipe, make_shards, read_shards, summary, verify
 from harmony_py.engines.shards import records as reading
 from harmony_py.engines.shards.build import build
 from harmony_py.errors import ShardError
@@ -62,6 +62,19 @@ def test_a_conversation_may_be_given_in_these_forms(record: Any, recipe: Recipe,
         "<|start|>user<|message|>Hi<|end|><|start|>assistant<|channel|>final<|message|>Hello.<|return|>"
     )
     assert ENCODING.decode(list(row.ids)) == expected
+
+
+def test_answers_on_no_channel_are_told(tmp_path: Path) -> None:
+    """OpenAI's own form reads as ours where nothing is in it but roles and texts."""
+    openai = [QUESTION, {"role": "assistant", "content": "Hello."}]
+    source = write(tmp_path / "in.jsonl", openai, [QUESTION, ANSWER], openai)
+    told = "2 conversations where the assistant speaks on no channel, which models never do"
+    manifest = make_shards([source], tmp_path / "harmony", Recipe())
+    assert manifest["counts"]["channelless"] == 2
+    assert told in summary(manifest)
+    manifest = make_shards([write(tmp_path / "in.jsonl", openai)], tmp_path / "chat", Recipe(form="chat"))
+    assert manifest["counts"]["channelless"] == 0
+    assert "no channel" not in summary(manifest)
 
 
 def test_chat_completions_with_tools_and_thoughts(tmp_path: Path) -> None:
@@ -225,6 +238,7 @@ def test_nothing_is_left_to_train_on(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"pack": True}, "recipe, pack: rows that are filled up need a length"),
+        ({"channels": "final"}, "recipe, channels: expected a tuple of names; got 'final'"),
         ({"length": 0}, "recipe, length: expected a number of tokens; got 0"),
         ({"shard_bytes": 0}, "recipe, shard_bytes: expected 1 to 1073741824; got 0"),
         ({"overlong": "cut"}, "recipe, overlong: expected one of error, truncate, split; got 'cut'"),

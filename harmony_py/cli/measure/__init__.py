@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.tokenizer import vocab
+from harmony_py.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class Figure(NamedTuple):
 
 def machine() -> dict[str, str]:
     """What the figures are of."""
-    versions = [f"harmony_py {importlib.metadata.version('harmony-py')}"]
+    versions = [f"harmony_py {__version__}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in installed()]
     return {
         "versions": ", ".join(versions),

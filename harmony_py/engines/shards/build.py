@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from harmony_py.chat import Role
 from harmony_py.engines.shards.conversations import columns, read_conversation
 from harmony_py.engines.shards.counts import counted, lengths
 from harmony_py.engines.shards.files import Written, write_json, write_whole
@@ -17,6 +18,7 @@ from harmony_py.engines.shards.samples import samples
 from harmony_py.format.encoding import load_harmony_encoding
 
 if TYPE_CHECKING:
+    from harmony_py.chat import Message
     from harmony_py.engines.shards.plan import Slice
     from harmony_py.engines.shards.recipe import Recipe
     from harmony_py.engines.shards.records import Record
@@ -74,7 +76,7 @@ def made(task: Task) -> tuple[Shard, dict[str, int], list[str]]:
     wanted = columns(recipe.form, recipe.column)
     sources: list[Source] = []
     errors: list[str] = []
-    counts = dict.fromkeys(("records", "errors", "conversations", "cut"), 0)
+    counts = dict.fromkeys(("records", "errors", "conversations", "channelless", "cut"), 0)
     for piece in task.slices:
         for record in records(piece, wanted):
             counts["records"] += 1
@@ -90,9 +92,14 @@ def made(task: Task) -> tuple[Shard, dict[str, int], list[str]]:
                 errors.append(json.dumps(_told(piece.name, record, problem)))
                 continue
             counts["conversations"] += 1
+            counts["channelless"] += any(map(_is_channelless, talk.messages))
             counts["cut"] += any(each.cut for each in found)
             sources += [Source(each, piece.file, record.line, part) for part, each in enumerate(found)]
     return laid_out(sources, recipe.length if recipe.pack else None), counts, errors
+
+
+def _is_channelless(message: Message) -> bool:
+    return message.author.role == Role.ASSISTANT and message.channel is None
 
 
 def _told(file: str, record: Record, problem: Exception) -> dict[str, Any]:

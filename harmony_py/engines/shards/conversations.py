@@ -6,8 +6,9 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harmony_py.chat import DeveloperContent, Message, Role, SystemContent, TextContent
-from harmony_py.errors import ShardError
+from harmony_py.chat import Role
+from harmony_py.chat.reading import read_message
+from harmony_py.errors import PlacedError, ShardError
 from harmony_py.wire.chat_completions import read_request
 from harmony_py.wire.chat_completions.messages import read_messages
 from harmony_py.wire.fields import check_json, shortened
@@ -15,22 +16,13 @@ from harmony_py.wire.fields import check_json, shortened
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pydantic import BaseModel
-
+    from harmony_py.chat import Message
     from harmony_py.engines.shards.recipe import Form
 
 MESSAGES: Final = "messages"
 
 _BESIDE: Final = ("tools", "functions", "tool_choice", "function_call", "response_format", "reasoning_effort")
 """The fields of a chat completion request that change the prompt. Others are the data set's own business."""
-
-_KNOWN: Final = frozenset({"role", "name", "content", "channel", "recipient", "content_type"})
-
-_PARTS: Final[dict[str, type[BaseModel]]] = {
-    "text": TextContent,
-    "system_content": SystemContent,
-    "developer_content": DeveloperContent,
-}
 
 
 class Talk(NamedTuple):
@@ -70,28 +62,11 @@ def _read_harmony(record: Mapping[str, Any], messages: list[Any]) -> Talk:
 
 
 def _message(where: str, found: Any) -> Message:
-    if not isinstance(found, dict):
-        raise ShardError(where, f"expected an object, found {_kind(found)}")
-    if unknown := [name for name in found if name not in _KNOWN]:
-        hint = "; chat completions need the form 'chat'" if "tool_calls" in unknown else ""
-        raise ShardError(where, f"unknown field {shortened(unknown[0])!r}{hint}")
     try:
-        _check_parts(where, found.get("content"))
-        return Message.from_dict(found)
-    except ShardError:
-        raise
-    except KeyError as problem:
-        reason = f"no {problem.args[0]!r}"
-    except (AttributeError, TypeError, ValueError) as problem:
-        reason = str(problem)
-    raise ShardError(where, reason)
-
-
-def _check_parts(where: str, content: object) -> None:
-    for index, part in enumerate(content if isinstance(content, list) else []):
-        kind = _PARTS.get(part.get("type", "")) if isinstance(part, dict) else None
-        if kind and (unknown := [name for name in part if name not in kind.model_fields]):
-            raise ShardError(f"{where}.content[{index}]", f"unknown field {shortened(unknown[0])!r}")
+        return read_message(where, found)
+    except PlacedError as problem:
+        hint = "; chat completions need the form 'chat'" if "'tool_calls'" in problem.reason else ""
+        raise ShardError(problem.where, problem.reason + hint) from None
 
 
 def _read_chat(record: Mapping[str, Any], messages: list[Any]) -> Talk:

@@ -14,6 +14,7 @@ NAMES: Final = (
     "records",
     "errors",
     "conversations",
+    "channelless",
     "cut",
     "samples",
     "untrained",
@@ -22,7 +23,8 @@ NAMES: Final = (
     "trained",
     "padding",
 )
-"""Records read, and of these errors and conversations; conversations that were cut; samples, and those with
+"""Records read, and of these errors and conversations; conversations in which the assistant speaks on no
+channel, and those that were cut; samples, and those with
 nothing to train on; rows; tokens of samples, and those trained on; tokens that only fill rows up."""
 
 
@@ -67,6 +69,11 @@ def summary(manifest: Mapping[str, Any]) -> str:
         f"{tokens:,} tokens in {counts['samples']:,} samples, {trained:.1%} trained on{idle}",
         f"{counts['rows']:,} rows in {len(manifest['shards']):,} shards, {padding:.1%} padding",
     ]
+    if counts["channelless"]:
+        lines.append(
+            f"{counts['channelless']:,} conversations where the assistant speaks on no channel, which models "
+            "never do; data in OpenAI's form needs the form 'chat'"
+        )
     most = max(manifest["lengths"].values(), default=1)
     for upper, count in manifest["lengths"].items():
         bar = "#" * -(-30 * count // most)

@@ -68,6 +68,8 @@ class Recipe:
         for name, choices in CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ShardError(f"recipe, {name}", f"expected one of {', '.join(choices)}; got {value!r}")
+        if isinstance(self.channels, str):
+            raise ShardError("recipe, channels", f"expected a tuple of names; got {self.channels!r}")
         if self.length is not None and self.length < 1:
             raise ShardError("recipe, length", f"expected a number of tokens; got {self.length}")
         if self.pack and self.length is None:

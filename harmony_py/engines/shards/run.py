@@ -7,7 +7,6 @@ what the run is and which shards are made; the same run goes on from there, what
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +21,7 @@ from harmony_py.engines.shards.processes import in_processes
 from harmony_py.engines.shards.recipe import Recipe
 from harmony_py.errors import ShardError
 from harmony_py.tokenizer import special, vocab
+from harmony_py.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -85,7 +85,7 @@ def _identity(recipe: Recipe, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     uses_arrow = recipe.format == "parquet" or any(each["file"].endswith(PARQUET) for each in inputs)
     return {
         "format": FORMAT,
-        "harmony_py": importlib.metadata.version("harmony-py"),
+        "harmony_py": __version__,
         "pyarrow": pyarrow().__version__ if uses_arrow else None,
         "tokenizer": {"name": "o200k_harmony", "sha256": vocab.SHA256, "tokens": special.N_VOCAB},
         "recipe": recipe.to_dict(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.chat import Conversation, Message, Role
@@ -21,6 +20,7 @@ from harmony_py.testing.implementation import (
     RefusedError,
     TokenStream,
 )
+from harmony_py.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class HarmonyPy(Implementation):
     knows_tools = True
 
     def __init__(self) -> None:
-        self.version = metadata.version("harmony-py")
+        self.version = __version__
         self._encoding = HarmonyEncoding()
         self._exact = RenderConfig(analysis="never")
 
