@@ -7,6 +7,7 @@ always take the shortest.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from harmony_py.chat import MessageSource, Role
@@ -125,9 +126,11 @@ class Session:
 
 def _bounds(result: ParseResult) -> list[tuple[int, int]]:
     """Where each message begins and ends; noise counts to the message before it, if any, else after it."""
-    own = [[span for span in result.spans if span.message == index] for index in range(len(result.messages))]
-    starts = [0, *(spans[0].start for spans in own[1:])]
-    return list(zip(starts, [*starts[1:], own[-1][-1].end], strict=True)) if own else []
+    own = [span for span in result.spans if span.message is not None]
+    if not own:
+        return []
+    begun = [span.start for before, span in itertools.pairwise(own) if span.message != before.message]
+    return list(zip([0, *begun], [*begun, own[-1].end], strict=True))
 
 
 def _shared(before: list[int], after: list[int]) -> int:
