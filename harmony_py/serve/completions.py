@@ -15,8 +15,9 @@ from harmony_py.serve.runners import Asked
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import N_VOCAB, SAMPLING_STOP_TOKENS, START_OF_TEXT
 from harmony_py.wire import Usage
-from harmony_py.wire.fields import Fields, check_json, invalid, wrong_type
+from harmony_py.wire.fields import Fields, check_json, checked_token, invalid, wrong_type
 from harmony_py.wire.ids import random_id
+from harmony_py.wire.options import read_logit_bias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,7 +106,7 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
         "top_p": fields.number("top_p", 0, 1),
         "min_p": fields.number("min_p", 0, 1),
         "seed": fields.integer("seed", -_GREATEST_SEED, _GREATEST_SEED),
-        "logit_bias": _bias(fields.object("logit_bias")),
+        "logit_bias": read_logit_bias(fields),
     }
     stop = fields.array("stop_token_ids")
     length = fields.integer("max_tokens", 1, _GREATEST_SEED)
@@ -114,7 +115,7 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
         fields.take(name)  # Ids always come; the others change nothing here.
     fields.close()
     sampling = chosen(said, service.settings)
-    sampling["stop"] = frozenset(_token(place, token) for place, token in stop) or SAMPLING_STOP_TOKENS
+    sampling["stop"] = frozenset(checked_token(token, place) for place, token in stop) or SAMPLING_STOP_TOKENS
     sampling["max_tokens"] = min(length or USUAL_LENGTH, most)
     return wanted, Asked(ids, sampling)
 
@@ -123,32 +124,12 @@ def _prompt(value: object) -> list[int]:
     if isinstance(value, str):
         ids = Tokenizer.o200k_harmony().encode_ordinary(value)
     elif isinstance(value, list):
-        ids = [_token(f"prompt[{at}]", token) for at, token in enumerate(value)]
+        ids = [checked_token(token, f"prompt[{at}]") for at, token in enumerate(value)]
     else:
         raise wrong_type("prompt", "a string or an array of tokens", value)
     if not ids:
         raise invalid("prompt", "it is empty")
     return ids
-
-
-def _token(place: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(place, "a token", value)
-    if not 0 <= value < N_VOCAB:
-        raise invalid(place, f"expected a token from 0 to {N_VOCAB - 1}")
-    return value
-
-
-def _bias(given: Fields | None) -> dict[int, float] | None:
-    if given is None:
-        return None
-    found: dict[int, float] = {}
-    for name in given.names():
-        if not (name.isascii() and name.isdigit() and len(name) < 8):
-            raise invalid(given.at(name), "expected a token as the name")
-        if (bias := given.number(name, -100, 100)) is not None:
-            found[_token(given.at(name), int(name))] = bias
-    return found
 
 
 async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[list[dict[str, Any]]]:
