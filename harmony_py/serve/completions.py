@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.serve.asking import check_model, chosen, room
-from harmony_py.serve.http import EventStream, Json, loads, read_body, spelled, until_gone
+from harmony_py.serve.http import answer_streamed, answer_whole, loads, read_body, spelled
 from harmony_py.serve.runners import Asked
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import N_VOCAB, SAMPLING_STOP_TOKENS, START_OF_TEXT
@@ -75,17 +75,9 @@ async def create(service: Service, request: Request) -> Response:
     body = await read_body(request, service.settings)
     wanted, asked = await service.in_thread(_read, service, body)
     run = service.draw([asked], [Drawn(asked)])
-    pieces = _pieces(run, wanted)
-    try:
-        if wanted.stream:
-            events = spelled(pieces)
-            return EventStream(await until_gone(request.receive, events.__anext__()), events, run.close)
-        whole = await until_gone(request.receive, _whole(pieces))
-        run.close()
-        return Json({**whole, "usage": run.usage().for_chat()})
-    except BaseException:
-        run.close()
-        raise
+    if wanted.stream:
+        return await answer_streamed(request.receive, spelled(_pieces(run, wanted)), run.close)
+    return await answer_whole(request.receive, _whole(run, wanted), run.close)
 
 
 def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
@@ -152,12 +144,13 @@ async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[list[dict[st
         yield [{**head, "model": wanted.model, "choices": [choice]}]
 
 
-async def _whole(pieces: AsyncIterator[list[dict[str, Any]]]) -> dict[str, Any]:
+async def _whole(run: Run[Drawn], wanted: Wanted) -> dict[str, Any]:
     """All pieces in one."""
     whole: dict[str, Any] = {}
     text, tokens = [], []
-    async for [whole] in pieces:
+    async for [whole] in _pieces(run, wanted):
         [choice] = whole["choices"]
         text.append(choice["text"])
         tokens += choice["token_ids"]
-    return {**whole, "choices": [{**whole["choices"][0], "text": "".join(text), "token_ids": tokens}]}
+    choice = {**whole["choices"][0], "text": "".join(text), "token_ids": tokens}
+    return {**whole, "choices": [choice], "usage": run.usage().for_chat()}
