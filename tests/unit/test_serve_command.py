@@ -82,7 +82,7 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [runner] = serve.runners_of(parsed(["--engine", "my_engine:make", "--context", "99"]))
     assert isinstance(runner, Interleaved)
     assert (runner.slots, runner.context) == (1, 99)
-    for spelled in ("my_engine", "my_engine:nothing", "no_such_module:make"):
+    for spelled in ("my_engine", "my_engine:nothing", "no_such_module:make", ":make", ".my_engine:make"):
         with pytest.raises(HarmonyError, match=spelled):
             serve.runners_of(parsed(["--engine", spelled]))
 
