@@ -11,6 +11,7 @@ import harmony_py.chat as chat
 from benchmarks.harness import pin
 from benchmarks.parse import CLOCKS, OURS, UPSTREAM, Upstream, timed_often
 from benchmarks.report import Comparison, Figure, environment
+from harmony_py.cli.measure.messages import talk
 from harmony_py.format.config import UPSTREAM as AS_UPSTREAM
 from harmony_py.format.encoding import HarmonyEncoding
 
@@ -87,32 +88,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def conversation(library: Any, turns: int) -> Any:
     """A conversation of `turns` turns, in the classes of either library."""
-    message, role = library.Message, library.Role
     tools = [library.ToolDescription.new(*tool) for tool in TOOLS]
-    result_of = library.Author.new(role.TOOL, "functions.departures")
     system = library.SystemContent.new().with_conversation_start_date("2025-11-21")
     developer = library.DeveloperContent.new().with_instructions(INSTRUCTIONS).with_function_tools(tools)
-    messages = [
-        message.from_role_and_content(role.SYSTEM, system),
-        message.from_role_and_content(role.DEVELOPER, developer),
-    ]
-    for turn in range(turns):
-        question, thought, call, result, answer = (
-            text.format(turn) for text in (QUESTION, THOUGHT, ARGUMENTS, RESULT, ANSWER)
-        )
-        messages += [
-            message.from_role_and_content(role.USER, question),
-            message.from_role_and_content(role.ASSISTANT, thought).with_channel("analysis"),
-            message.from_role_and_content(role.ASSISTANT, call)
-            .with_channel("commentary")
-            .with_recipient("functions.departures")
-            .with_content_type("<|constrain|>json"),
-            message.from_author_and_content(result_of, result)
-            .with_channel("commentary")
-            .with_recipient("assistant"),
-            message.from_role_and_content(role.ASSISTANT, answer).with_channel("final"),
-        ]
-    return library.Conversation.from_messages(messages)
+    texts = (QUESTION, THOUGHT, ARGUMENTS, RESULT, ANSWER)
+    return talk(library, system, developer, "functions.departures", texts, turns)
 
 
 def prompt(encoding: Any, library: Any, subject: Any) -> Callable[[], list[int]]:

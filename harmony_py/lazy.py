@@ -1,10 +1,11 @@
-"""Public names that are imported at first use, so that nobody waits for what is not asked for."""
+"""Names imported at first use: our own, so that nobody waits for what is not asked for, and callers' own."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,3 +38,22 @@ def lazily(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return get, listed
+
+
+def named(place: str) -> Any:
+    """What `module:attribute` names; `ImportError` if there is nothing.
+
+    As with `python -m`, a module in the current folder is found.
+    """
+    module, _, attribute = place.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        raise ImportError(f"{place!r}: expected module:attribute")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found: Any = import_module(module)
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError as problem:
+        raise ImportError(str(problem)) from problem
+    return found

@@ -99,7 +99,7 @@ def _readings(text: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """What `text` may mean, the least repaired first. Each repair goes on where the one before it stopped."""
     repairs: tuple[str, ...] = ()
     steps: list[tuple[str, Callable[[str], str]]] = [
-        ("code_fence", lambda text: _FENCE.sub(r"\1", text) if _FENCE.fullmatch(text) else text),
+        ("code_fence", _without_fence),
         ("comments", _without_comments),
         ("trailing_commas", _without_trailing_commas),
         ("trailing_brackets", _without_trailing_brackets),
@@ -120,6 +120,12 @@ def _reading(text: str, repairs: tuple[str, ...]) -> Iterator[tuple[Any, tuple[s
         yield _load(text), repairs
     except _NotJsonError:
         return
+
+
+def _without_fence(text: str) -> str:
+    """What stands between the fences around all of `text`; there may be others in it."""
+    fenced = _FENCE.fullmatch(text)
+    return fenced[1] if fenced else text
 
 
 def _without_comments(text: str) -> str:

@@ -53,6 +53,9 @@ def _rows(encoding: HarmonyEncoding, tokens: list[int], role: str) -> Iterator[d
     asked = None if role == NO_ROLE else role
     result = encoding.parse(tokens, asked, policy="recover")
     spans = [span for span in result.spans for _ in range(span.start, span.end)]
+    repairs: dict[int, list[str]] = {}
+    for diagnostic in result.diagnostics:
+        repairs.setdefault(diagnostic.token_index, []).append(diagnostic.code)
     parser = encoding.parser(asked, policy="recover")
     for index, (token, span) in enumerate(zip(tokens, spans, strict=True)):
         parser.process(token)
@@ -66,7 +69,7 @@ def _rows(encoding: HarmonyEncoding, tokens: list[int], role: str) -> Iterator[d
             "channel": message.channel if message else None,
             "state": parser.grammar_state.value,
             "next": list(expected(parser.grammar_state)),
-            "repairs": [d.code for d in result.diagnostics if d.token_index == index],
+            "repairs": repairs.get(index, []),
         }
 
 

@@ -10,7 +10,6 @@ Then point a client at http://127.0.0.1:8000/v1. Only this machine can reach it 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -122,16 +121,11 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
 def _made(spelled: str, context: int | None) -> Runner:
     """What a factory makes: a runner, or an engine that draws one answer at a time."""
     from harmony_py.errors import HarmonyError
+    from harmony_py.lazy import named
     from harmony_py.serve.runners import Interleaved
 
-    module, colon, factory = spelled.partition(":")
-    if not colon:
-        raise HarmonyError(f"--engine {spelled}: expected MODULE:FACTORY")
-    # As with `python -m`, a module in the current folder is found.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        made: Any = getattr(importlib.import_module(module), factory)()
+        made: Any = named(spelled)()
     except (ImportError, AttributeError, TypeError) as problem:
         raise HarmonyError(f"--engine {spelled}: {problem}") from problem
     if not (hasattr(made, "slots") or hasattr(made, "generate")):

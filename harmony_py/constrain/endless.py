@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from harmony_py.constrain.references import follow, path_of
+from harmony_py.chat.pointers import follow, path_of
 from harmony_py.constrain.walk import DATA, NAMES, subschemas
 from harmony_py.errors import ConstraintError
 

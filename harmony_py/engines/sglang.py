@@ -96,6 +96,8 @@ class HarmonyParser:
 
     def __init__(self) -> None:
         self._held = ""
+        self._at = 0
+        """How much of it has been taken; nothing between chunks."""
         self._events: list[Event] = []
         self._kind: _Kind | None = None
         """Of the open message; None outside of any."""
@@ -114,6 +116,7 @@ class HarmonyParser:
         self._events = []
         while self._step():
             pass
+        self._held, self._at = self._held[self._at :], 0
         if not self._events and self._held:
             self._events.append(Event("normal", ""))
         return self._events
@@ -125,30 +128,31 @@ class HarmonyParser:
         return self._outside() if self._kind is None else self._content(self._kind)
 
     def _outside(self) -> bool:
-        found = _BEGIN.search(self._held)
+        found = _BEGIN.search(self._held, self._at)
         if found is None:
-            if not (self._fresh and _may_begin_header(self._held)):
+            if not (self._fresh and _may_begin_header(self._held[self._at :])):
                 self._text(_Kind("normal"), self._certain())
             return False
-        head = _HEAD.fullmatch(self._held, 0, found.start()) if self._fresh else None
+        head = _HEAD.fullmatch(self._held, self._at, found.start()) if self._fresh else None
         if head is None or found[0] in _TERMINATORS:
             self._text(_Kind("normal"), self._take(found.start()))
         elif head["filler"]:
             self._take(head.end("filler"))
         self._in_header = found[0] not in _TERMINATORS
         if not self._in_header:
-            self._take(len(found[0]))
+            self._take(found.end())
             self._fresh = True
         return True
 
     def _header(self) -> bool:
         # What stands first may be the marker that the header begins with.
-        found = _HEADER_END.search(self._held, int(self._held.startswith(SPELLED[START])))
-        if found is None and len(self._held) < LONGEST_HEADER + _LONGEST_MARKER:
+        begin, longest = self._at, self._at + LONGEST_HEADER
+        found = _HEADER_END.search(self._held, begin + self._held.startswith(SPELLED[START], begin))
+        if found is None and len(self._held) < longest + _LONGEST_MARKER:
             return False
         self._in_header = False
-        if found is None or found.end() > LONGEST_HEADER:
-            self._mended(self._take(_without_beginning(self._held[:LONGEST_HEADER])), is_open=True)
+        if found is None or found.end() > longest:
+            self._mended(self._certain(longest), is_open=True)
         elif found[0] == SPELLED[MESSAGE]:
             parser = TextParser(Role.ASSISTANT)
             parser.feed(self._take(found.end()))
@@ -170,12 +174,12 @@ class HarmonyParser:
                 self._close(self._kind)
 
     def _content(self, kind: _Kind) -> bool:
-        found = _CONTENT_END.search(self._held)
+        found = _CONTENT_END.search(self._held, self._at)
         self._text(kind, self._certain() if found is None else self._take(found.start()))
         if found is None:
             return False
         if found[0] != SPELLED[START]:
-            self._take(len(found[0]))
+            self._take(found.end())
         self._close(kind)
         return True
 
@@ -193,12 +197,12 @@ class HarmonyParser:
             self._events.append(Event("tool_call", self._body.strip(), _written(kind, self._body)))
         self._kind, self._body, self._fresh = None, "", True
 
-    def _certain(self) -> str:
-        """What is held, but for what may begin a marker: that stays."""
-        return self._take(_without_beginning(self._held))
+    def _certain(self, end: int | None = None) -> str:
+        """What is held before `end`, but for what may begin a marker: that stays."""
+        return self._take(self._at + _without_beginning(self._held[self._at : end]))
 
-    def _take(self, size: int) -> str:
-        taken, self._held = self._held[:size], self._held[size:]
+    def _take(self, end: int) -> str:
+        taken, self._at = self._held[self._at : end], end
         return taken
 
 

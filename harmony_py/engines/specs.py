@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harmony_py.constrain import JsonSchema, Named, Text, TurnSpec
+from harmony_py.constrain import JsonSchema, Text, TurnSpec
 from harmony_py.errors import ConstraintError
 
 if TYPE_CHECKING:
-    from harmony_py.wire import Options
+    from harmony_py.wire import Function, Options
 
 
 def turn_spec(options: Options, **more: Any) -> TurnSpec:
@@ -17,16 +17,18 @@ def turn_spec(options: Options, **more: Any) -> TurnSpec:
     `ConstraintError` for what no mask knows: a choice of a built-in tool.
     """
     choice = options.tool_choice
-    tools = [function.described() for function in options.functions]
-    chosen: Any = choice.mode
-    if choice.names:
-        tools = [tool for tool in tools if f"functions.{tool.name}" in choice.names]
-        if len(tools) != len(choice.names):
-            raise ConstraintError(f"expected functions, found {', '.join(choice.names)}", "tool_choice")
-        if choice.mode == "required" and len(tools) == 1:
-            chosen = Named(tools[0].name)
-    built_in = tuple(sorted(options.builtin & {"python", "browser"}))
-    return TurnSpec(tools, chosen, _final(options), **{"builtin_tools": built_in, **more})
+    functions = [] if choice.mode == "none" else chosen_functions(options)
+    if len(functions) < len(set(choice.names)):
+        raise ConstraintError(f"expected functions, found {', '.join(choice.names)}", "tool_choice")
+    built_in = () if choice.names else tuple(sorted(options.builtin & {"python", "browser"}))
+    tools = [function.described() for function in functions]
+    return TurnSpec(tools, choice.mode, _final(options), **{"builtin_tools": built_in, **more})
+
+
+def chosen_functions(options: Options) -> list[Function]:
+    """The functions that the choice leaves, all if it names none."""
+    names = options.tool_choice.names
+    return [function for function in options.functions if not names or function.full_name in names]
 
 
 def _final(options: Options) -> Text | JsonSchema:

@@ -7,12 +7,14 @@ always take the shortest.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from harmony_py.chat import MessageSource, Role
 from harmony_py.format.decode import scan
 from harmony_py.format.message import end_in_prompt
 from harmony_py.format.parse import parse
+from harmony_py.tokenizer import prefix
 from harmony_py.tokenizer.special import RETURN, STOP_TOKENS
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ class Session:
         starts.append((len(tokens), len(self._messages)))
         tokens += self._renderer.prompts[next_turn_role]
 
-        reusable = _shared(self._seen, tokens)
+        reusable = prefix.shared(self._seen, tokens)
         broken = None
         if reusable < self._lasting:
             message_index = next(index for start, index in reversed(self._starts) if start <= reusable)
@@ -127,18 +129,8 @@ class Session:
 
 def _bounds(result: ParseResult) -> list[tuple[int, int]]:
     """Where each message begins and ends; noise counts to the message before it, if any, else after it."""
-    own = [[span for span in result.spans if span.message == index] for index in range(len(result.messages))]
-    starts = [0, *(spans[0].start for spans in own[1:])]
-    return list(zip(starts, [*starts[1:], own[-1][-1].end], strict=True)) if own else []
-
-
-def _shared(before: list[int], after: list[int]) -> int:
-    """How many of their first tokens are the same. Found by halves: whole slices compare fast."""
-    low, high = 0, min(len(before), len(after))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if before[low:middle] == after[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    own = [span for span in result.spans if span.message is not None]
+    if not own:
+        return []
+    begun = [span.start for before, span in itertools.pairwise(own) if span.message != before.message]
+    return list(zip([0, *begun], [*begun, own[-1].end], strict=True))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import torch
 
 from harmony_py.errors import PromptError
+from harmony_py.tokenizer import prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,9 +165,7 @@ class Cache:
 
         The last token is run in any case: somebody wants its logits.
         """
-        pairs = zip(self.tokens, tokens[:-1], strict=False)
-        shared = min(self.length, len(tokens) - 1)
-        return self.truncate(next((i for i, (old, new) in enumerate(pairs) if old != new), shared))
+        return self.truncate(prefix.shared(self.tokens, list(tokens[:-1])))
 
     def snapshot(self, length: int | None = None) -> bool:
         """Remember the sliding layers as they were at `length`, by default now, to go back to it later.

@@ -9,6 +9,7 @@ from harmony_py.serve.constraints import mask_for, spec_of
 from harmony_py.serve.errors import ServeError
 from harmony_py.serve.runners import Asked
 from harmony_py.serve.stops import check_stops
+from harmony_py.wire.fields import present
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,4 +101,4 @@ def chosen(said: dict[str, Any], settings: Settings) -> dict[str, Any]:
     if said["top_p"] == 0:
         # No share at all: of the likeliest tokens only the first.
         said = {**said, "top_p": None, "top_k": 1}
-    return {**settings.defaults, **{name: value for name, value in said.items() if value is not None}}
+    return {**settings.defaults, **present(said)}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from harmony_py.model import Sampling
 from harmony_py.model.memory import available
 from harmony_py.serve.runners import require_slots
+from harmony_py.tokenizer import prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator
 
     from harmony_py.model import Cache, Model
     from harmony_py.model.generate import Answer
@@ -114,10 +115,10 @@ class Shelf:
         while self._caches and sum(cache.nbytes for cache in self._caches.values()) > memory:
             self._caches.popitem(last=False)
 
-    def take(self, ids: Sequence[int]) -> Cache | None:
+    def take(self, ids: list[int]) -> Cache | None:
         """The cache that has most of `ids`, if that is nearly all of the cache. Otherwise a copy of what both
         have in common, such as the same instructions: its conversation may yet go on with the rest."""
-        found = [(common(cache.tokens, ids), -cache.length, cache) for cache in self._caches.values()]
+        found = [(prefix.shared(cache.tokens, ids), -cache.length, cache) for cache in self._caches.values()]
         shared, length, best = max(found, key=lambda each: each[:2], default=(0, 0, None))
         if best is None or 4 * shared >= 3 * -length > 0:
             return best and self._caches.pop(id(best))
@@ -128,9 +129,3 @@ def _half_of_the_rest(model: Model) -> int | None:
     """Of the machine's memory, half of what the weights leave; None where nobody knows how much there is."""
     there = available(model.device)
     return None if there is None else max(0, there - model.config.weight_bytes) // 2
-
-
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

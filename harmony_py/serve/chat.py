@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.serve.asking import ask
-from harmony_py.serve.http import EventStream, Json, loads, read_body, spelled, until_gone
+from harmony_py.serve.http import answer_streamed, answer_whole, loads, read_body, spelled
 from harmony_py.wire.chat_completions import ChatStream, Reply, completion, read_request
 from harmony_py.wire.ids import random_id
 
@@ -28,14 +28,9 @@ async def create(service: Service, request: Request) -> Response:
     options, asked = await service.in_thread(_read, service, body)
     reply = Reply.to(options, reply_id=random_id("chatcmpl"), created=int(time.time()))
     run = service.run(asked, options)
-    try:
-        if not options.stream:
-            return Json(await until_gone(request.receive, _whole(run, reply)))
-        pieces = spelled(_chunks(run, reply))
-        return EventStream(await until_gone(request.receive, pieces.__anext__()), pieces, run.close)
-    except BaseException:
-        run.close()
-        raise
+    if options.stream:
+        return await answer_streamed(request.receive, spelled(_chunks(run, reply)), run.close)
+    return await answer_whole(request.receive, _whole(run, reply), run.close)
 
 
 def _read(service: Service, body: bytes) -> tuple[Options, list[Asked]]:
@@ -48,7 +43,6 @@ def _read(service: Service, body: bytes) -> tuple[Options, list[Asked]]:
 async def _whole(run: Run[Choice], reply: Reply) -> dict[str, Any]:
     async for _ in run.news():
         pass
-    run.close()
     return completion(reply, [choice.turn() for choice in run.choices], run.usage())
 
 

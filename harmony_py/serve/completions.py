@@ -10,13 +10,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harmony_py.serve.asking import check_model, chosen, room
-from harmony_py.serve.http import EventStream, Json, loads, read_body, spelled, until_gone
+from harmony_py.serve.http import answer_streamed, answer_whole, loads, read_body, spelled
 from harmony_py.serve.runners import Asked
 from harmony_py.tokenizer import Tokenizer
 from harmony_py.tokenizer.special import N_VOCAB, SAMPLING_STOP_TOKENS, START_OF_TEXT
 from harmony_py.wire import Usage
-from harmony_py.wire.fields import Fields, check_json, invalid, wrong_type
+from harmony_py.wire.fields import Fields, check_json, checked_token, invalid, wrong_type
 from harmony_py.wire.ids import random_id
+from harmony_py.wire.options import read_logit_bias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,17 +75,9 @@ async def create(service: Service, request: Request) -> Response:
     body = await read_body(request, service.settings)
     wanted, asked = await service.in_thread(_read, service, body)
     run = service.draw([asked], [Drawn(asked)])
-    pieces = _pieces(run, wanted)
-    try:
-        if wanted.stream:
-            events = spelled(pieces)
-            return EventStream(await until_gone(request.receive, events.__anext__()), events, run.close)
-        whole = await until_gone(request.receive, _whole(pieces))
-        run.close()
-        return Json({**whole, "usage": run.usage().for_chat()})
-    except BaseException:
-        run.close()
-        raise
+    if wanted.stream:
+        return await answer_streamed(request.receive, spelled(_pieces(run, wanted)), run.close)
+    return await answer_whole(request.receive, _whole(run, wanted), run.close)
 
 
 def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
@@ -105,7 +98,7 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
         "top_p": fields.number("top_p", 0, 1),
         "min_p": fields.number("min_p", 0, 1),
         "seed": fields.integer("seed", -_GREATEST_SEED, _GREATEST_SEED),
-        "logit_bias": _bias(fields.object("logit_bias")),
+        "logit_bias": read_logit_bias(fields),
     }
     stop = fields.array("stop_token_ids")
     length = fields.integer("max_tokens", 1, _GREATEST_SEED)
@@ -114,7 +107,7 @@ def _read(service: Service, body: bytes) -> tuple[Wanted, Asked]:
         fields.take(name)  # Ids always come; the others change nothing here.
     fields.close()
     sampling = chosen(said, service.settings)
-    sampling["stop"] = frozenset(_token(place, token) for place, token in stop) or SAMPLING_STOP_TOKENS
+    sampling["stop"] = frozenset(checked_token(token, place) for place, token in stop) or SAMPLING_STOP_TOKENS
     sampling["max_tokens"] = min(length or USUAL_LENGTH, most)
     return wanted, Asked(ids, sampling)
 
@@ -123,32 +116,12 @@ def _prompt(value: object) -> list[int]:
     if isinstance(value, str):
         ids = Tokenizer.o200k_harmony().encode_ordinary(value)
     elif isinstance(value, list):
-        ids = [_token(f"prompt[{at}]", token) for at, token in enumerate(value)]
+        ids = [checked_token(token, f"prompt[{at}]") for at, token in enumerate(value)]
     else:
         raise wrong_type("prompt", "a string or an array of tokens", value)
     if not ids:
         raise invalid("prompt", "it is empty")
     return ids
-
-
-def _token(place: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(place, "a token", value)
-    if not 0 <= value < N_VOCAB:
-        raise invalid(place, f"expected a token from 0 to {N_VOCAB - 1}")
-    return value
-
-
-def _bias(given: Fields | None) -> dict[int, float] | None:
-    if given is None:
-        return None
-    found: dict[int, float] = {}
-    for name in given.names():
-        if not (name.isascii() and name.isdigit() and len(name) < 8):
-            raise invalid(given.at(name), "expected a token as the name")
-        if (bias := given.number(name, -100, 100)) is not None:
-            found[_token(given.at(name), int(name))] = bias
-    return found
 
 
 async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[list[dict[str, Any]]]:
@@ -171,12 +144,13 @@ async def _pieces(run: Run[Drawn], wanted: Wanted) -> AsyncIterator[list[dict[st
         yield [{**head, "model": wanted.model, "choices": [choice]}]
 
 
-async def _whole(pieces: AsyncIterator[list[dict[str, Any]]]) -> dict[str, Any]:
+async def _whole(run: Run[Drawn], wanted: Wanted) -> dict[str, Any]:
     """All pieces in one."""
     whole: dict[str, Any] = {}
     text, tokens = [], []
-    async for [whole] in pieces:
+    async for [whole] in _pieces(run, wanted):
         [choice] = whole["choices"]
         text.append(choice["text"])
         tokens += choice["token_ids"]
-    return {**whole, "choices": [{**whole["choices"][0], "text": "".join(text), "token_ids": tokens}]}
+    choice = {**whole["choices"][0], "text": "".join(text), "token_ids": tokens}
+    return {**whole, "choices": [choice], "usage": run.usage().for_chat()}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
-from harmony_py.constrain import JsonSchema, Mask, Named, Text, TurnSpec
+from harmony_py.constrain import Mask
+from harmony_py.engines.specs import chosen_functions, turn_spec
 from harmony_py.errors import ConstraintError, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harmony_py.chat import ToolDescription
-    from harmony_py.wire import Format, Options
-
-_ANY_OBJECT: Final = {"type": "object"}
+    from harmony_py.constrain import TurnSpec
+    from harmony_py.wire import Options
 
 
 def spec_of(options: Options) -> TurnSpec | None:
@@ -22,13 +21,11 @@ def spec_of(options: Options) -> TurnSpec | None:
     A format, a call that is required, and functions whose arguments are `strict` are kept to. Otherwise the
     model is only told.
     """
-    choice = options.tool_choice
-    chosen = [f for f in options.functions if not choice.names or f.full_name in choice.names]
-    strict = choice.mode == "auto" and any(function.strict for function in chosen)
-    if options.format is None and choice.mode != "required" and not strict:
+    mode = options.tool_choice.mode
+    strict = mode == "auto" and any(function.strict for function in chosen_functions(options))
+    if options.format is None and mode != "required" and not strict:
         return None
-    tools = [] if choice.mode == "none" else [function.described() for function in chosen]
-    return TurnSpec(tools, _choice(choice.mode, tools), _final(options.format))
+    return turn_spec(options, builtin_tools=())
 
 
 def mask_for(options: Options, prompt: Sequence[int]) -> Mask | None:
@@ -43,18 +40,6 @@ def mask_for(options: Options, prompt: Sequence[int]) -> Mask | None:
     except ImportError as error:
         message = f"Structured output and required calls are not available here: {error}"
         raise WireError(message, _field(options), "unsupported_parameter") from error
-
-
-def _choice(mode: str, tools: Sequence[ToolDescription]) -> Literal["auto", "none", "required"] | Named:
-    if mode == "required":
-        return Named(tools[0].name) if len(tools) == 1 else "required"
-    return "auto" if tools else "none"
-
-
-def _final(wanted: Format | None) -> Text | JsonSchema:
-    if wanted is None:
-        return Text()
-    return JsonSchema(_ANY_OBJECT if wanted.schema is None else wanted.schema)
 
 
 def _field(options: Options) -> str:

@@ -46,17 +46,25 @@ class Door:
             await self._app(scope, receive, send)
             return
         metrics: Metrics = scope["state"]["service"].metrics
+        begun = False
+
+        def count(status: int) -> None:
+            nonlocal begun
+            begun = True
+            metrics.requests.add(1, _label(scope["path"]), str(status))
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                metrics.requests.add(1, _label(scope["path"]), str(message["status"]))
+                count(message["status"])
             await send(message)
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
-        if refusal is None:
-            await self._app(scope, receive, counted)
-        else:
-            await error_response(refusal)(scope, receive, counted)
+        try:
+            await (self._app if refusal is None else error_response(refusal))(scope, receive, counted)
+        except Exception:
+            if not begun:
+                count(500)  # which the framework says outside of this
+            raise
 
     def _refusal(self, path: str, headers: Headers) -> ServeError | None:
         origin = headers.get("origin")

@@ -115,8 +115,30 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+async def answer_whole(receive: Receive, work: Awaitable[dict[str, Any]], close: Callable[[], None]) -> Json:
+    """What `work` gives, as the answer. `close` is called when that is over, however it ends."""
+    try:
+        return Json(await until_gone(receive, work))
+    finally:
+        close()
+
+
+async def answer_streamed(
+    receive: Receive, events: AsyncIterator[bytes], close: Callable[[], None]
+) -> EventStream:
+    """An answer that begins with the first event: until then an error is an answer of its own.
+
+    `close` is called when all were sent, or nobody is there to read them.
+    """
+    try:
+        return EventStream(await until_gone(receive, anext(events)), events, close)
+    except BaseException:
+        close()
+        raise
+
+
 class EventStream(Response):
-    """Server-sent events. `close` is called when all were sent, or nobody is there to read them."""
+    """Server-sent events; see `answer_streamed`."""
 
     media_type = "text/event-stream"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harmony_py.errors import WireError
 from harmony_py.serve.asking import ask
 from harmony_py.serve.errors import ServeError
-from harmony_py.serve.http import EventStream, Json, dumps, loads, read_body, until_gone
+from harmony_py.serve.http import Json, answer_streamed, answer_whole, dumps, loads, read_body
 from harmony_py.wire.ids import random_id
 from harmony_py.wire.responses import Reply, ResponseStream, read_request
 
@@ -92,16 +92,9 @@ async def create(service: Service, request: Request) -> Response:
     asked, prompt = await service.in_thread(_read, service, body)
     reply = Reply.to(asked, reply_id=random_id("resp"), created_at=int(time.time()))
     live = Live(service, service.run(prompt, asked.options), asked, reply)
-    try:
-        if not asked.options.stream:
-            answer = Json(await until_gone(request.receive, _whole(live)))
-            live.close()
-            return answer
-        pieces = _written(live)
-        return EventStream(await until_gone(request.receive, pieces.__anext__()), pieces, live.close)
-    except BaseException:
-        live.close()
-        raise
+    if asked.options.stream:
+        return await answer_streamed(request.receive, _written(live), live.close)
+    return await answer_whole(request.receive, _whole(live), live.close)
 
 
 def _read(service: Service, body: bytes) -> tuple[ResponsesRequest, list[Asked]]:

@@ -69,6 +69,7 @@ class Settings:
             "choices",
             "waiting",
             "stored",
+            "stored_bytes",
             "seconds",
         ):
             if not getattr(self, name) > 0:

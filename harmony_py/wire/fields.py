@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from harmony_py.errors import WireError
+from harmony_py.tokenizer.special import N_VOCAB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _DEEPEST: Final = 100
 """Levels of objects and arrays in a request; the renderer itself gives up a little later."""
@@ -86,6 +87,11 @@ def _is_number(item: object) -> bool:
         return False
 
 
+def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -157,6 +163,15 @@ def checked_function_name(name: str, path: str) -> str:
     if not _FUNCTION_NAME.fullmatch(name):
         raise invalid(path, f"expected a string that matches the pattern '^{_FUNCTION_NAME.pattern}$'")
     return name
+
+
+def checked_token(value: object, path: str) -> int:
+    """`value`, if it is the id of a token."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(path, "a token", value)
+    if not 0 <= value < N_VOCAB:
+        raise invalid(path, f"expected a token from 0 to {N_VOCAB - 1}")
+    return value
 
 
 # -- objects -----------------------------------------------------------------------------------------------
@@ -276,9 +291,8 @@ class Fields:
 
     def rest(self) -> dict[str, Any]:
         """What nobody took, and takes it."""
-        left = {name: value for name, value in self._left.items() if value is not None}
-        self._left = {}
-        return left
+        left, self._left = self._left, {}
+        return present(left)
 
     def close(self) -> None:
         """Refuse fields that nobody took: the API knows no such field."""

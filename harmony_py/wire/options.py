@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from harmony_py.wire.fields import missing, wrong_type
+from harmony_py.wire.fields import checked_token, invalid, missing, present, shortened, wrong_type
 from harmony_py.wire.tools import ANY_CHOICE, ToolNames
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _TEXTS = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "se
 
 _MOST_TOKENS = 2**31 - 1
 
+_TOKEN = re.compile(r"[0-9]{1,7}")
+
 
 class Format(NamedTuple):
     """The form that the final answer must have."""
@@ -28,6 +31,11 @@ class Format(NamedTuple):
     schema: dict[str, Any] | None = None
     description: str | None = None
     strict: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As Responses has it: Chat Completions puts all but the type one level down."""
+        fields = present(self._asdict())
+        return {"type": fields.pop("kind"), **fields}
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def read_kept(fields: Fields, names: Iterable[str], allow: Iterable[str]) -> dic
     if any(not isinstance(value, str) for value in (metadata or {}).values()):
         raise wrong_type(fields.at("metadata"), "an object whose values are strings", metadata)
     found |= {"metadata": metadata, **{name: fields.take(name) for name in (*names, *allow)}}
-    return {name: value for name, value in found.items() if value is not None}
+    return present(found)
 
 
 def read_limit(fields: Fields, name: str) -> int | None:
@@ -127,6 +135,19 @@ def read_format(fields: Fields | None, inner: str | None) -> Format | None:
     place.close()
     fields.close()
     return wanted
+
+
+def read_logit_bias(fields: Fields) -> dict[int, float] | None:
+    biases = fields.object("logit_bias")
+    if biases is None:
+        return None
+    found: dict[int, float] = {}
+    for name in biases.names():
+        if not _TOKEN.fullmatch(name):
+            raise invalid(biases.at(shortened(name)), "expected a token as the name")
+        if (bias := biases.number(name, -100, 100)) is not None:
+            found[checked_token(int(name), biases.at(name))] = bias
+    return found
 
 
 def read_stop(fields: Fields) -> tuple[str, ...]:

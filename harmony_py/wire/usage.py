@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from harmony_py.chat import Message
     from harmony_py.format.events import Span
+    from harmony_py.wire.fields import Fields
 
 
 class Parsed(Protocol):
@@ -40,6 +41,19 @@ class Usage(NamedTuple):
         thoughts = {i for i, each in enumerate(parsed.messages) if kind_of(each, NO_TOOLS) is Kind.REASONING}
         reasoning = sum(s.end - s.start for s in spans if s.part == "content" and s.message in thoughts)
         return cls(prompt, spans[-1].end if spans else 0, reasoning, cached)
+
+    @classmethod
+    def read(cls, usage: Fields | None, prompt: str, sampled: str) -> Usage | None:
+        """What a server says, whose API calls the two numbers so."""
+        if usage is None:
+            return None
+        cached, thoughts = usage.object(f"{prompt}_details"), usage.object(f"{sampled}_details")
+        return cls(
+            usage.count(prompt),
+            usage.count(sampled),
+            thoughts.count("reasoning_tokens") if thoughts else 0,
+            cached.count("cached_tokens") if cached else 0,
+        )
 
     def plus(self, other: Usage) -> Usage:
         """With another completion of the same prompt."""

@@ -16,12 +16,17 @@ from harmony_py.engines import sglang as ours
 from harmony_py.engines.sglang import HarmonyParser
 from harmony_py.errors import EngineError
 from harmony_py.format.parse import parse
+from tests.timing import assert_linear
 from tests.token_streams import ids
 
 CALL = re.compile(
     r"to=([a-zA-Z_][a-zA-Z0-9_.-]*)\s*<\|constrain\|>json<\|message\|>(.*?)(?:<\|call\|>|$)", re.DOTALL
 )
 """How SGLang's detector of calls reads one."""
+
+
+def test_many_markers_at_once_take_no_longer_each() -> None:
+    assert_linear(lambda count: lambda: HarmonyParser().parse("<|end|>" * count), 20_000)
 
 
 def read(pieces: list[str]) -> tuple[str, str, list[tuple[str, str]]]:

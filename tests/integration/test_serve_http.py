@@ -20,6 +20,8 @@ from tests.wire_json import anything, chat_requests, response_requests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harmony_py.chat import SystemContent
+
 CHAT, RESPONSES, COMPLETIONS = "/v1/chat/completions", "/v1/responses", "/v1/completions"
 ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}
 
@@ -338,6 +340,17 @@ def test_an_engine_that_fails_is_a_500_without_its_words(path: str, stream: bool
         answer = httpx2.post(server.url + path, json=body)
         assert (answer.status_code, told(answer)["type"]) == (500, "server_error")
         assert "secret" not in answer.text
+
+
+def test_what_breaks_in_the_server_itself_is_counted() -> None:
+    def system() -> SystemContent:
+        raise OSError("/secret/path")
+
+    with serving(Says(ANSWER), system=system) as server:
+        answer = httpx2.post(server.url + CHAT, json=ASKED)
+        assert (answer.status_code, told(answer)["type"]) == (500, "server_error")
+        counted = 'harmony_py_requests_total{endpoint="/v1/chat/completions",status="500"} 1'
+        assert counted in httpx2.get(server.url + "/metrics").text.splitlines()
 
 
 def test_an_engine_that_fails_midway_ends_the_stream_with_an_error() -> None:

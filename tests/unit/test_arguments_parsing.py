@@ -42,6 +42,13 @@ def test_any_text_gives_an_object_or_an_arguments_error(text: str) -> None:
         assert 0 <= problem.position <= len(text)
 
 
+@given(objects)
+def test_a_fence_is_that_around_everything(value: dict[str, object]) -> None:
+    value = {"text": "```py\nx\n```", **value}
+    found = parse_arguments(f"```json\n{json.dumps(value)}\n```\n", repair=True)
+    assert found == (value, ("code_fence",))
+
+
 @given(objects, st.data())
 def test_a_cut_object_keeps_what_was_complete(value: dict[str, object], data: st.DataObject) -> None:
     text = json.dumps(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import io
 import json
@@ -22,6 +23,7 @@ from harmony_py.cli.measure.text import own_source
 from harmony_py.cli.terminal import show_progress
 from harmony_py.model import progress
 from harmony_py.tokenizer import vocab
+from tests.timing import assert_linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,6 +373,13 @@ def test_inspect_has_a_line_for_each_token(run: Any) -> None:
     code, out, _ = run("inspect", given=json.dumps(ids))
     assert (code, len(out.splitlines())) == (0, 1 + len(ids))
     assert run("inspect", given="")[1].count("\n") == 1
+
+
+def test_inspect_takes_no_longer_for_each_of_many_repairs(run: Any) -> None:
+    def prepare(count: int) -> Callable[[], object]:
+        return functools.partial(run, "inspect", "--json", given=json.dumps([300_000] * count))
+
+    assert_linear(prepare, 500)
 
 
 # -- vocab and doctor --------------------------------------------------------------------------------------

@@ -138,6 +138,13 @@ def test_a_schema_may_be_recursive_if_it_ends() -> None:
         )
 
 
+@pytest.mark.parametrize("place", ["1", "²", "9" * 5000])
+def test_a_reference_to_no_place_in_a_list_is_refused(place: str) -> None:
+    schema = {"properties": {"a": {"$ref": f"#/anyOf/{place}"}}, "anyOf": [{}]}
+    with pytest.raises(ConstraintError):
+        Mask.from_spec(TurnSpec(final=JsonSchema(schema)))
+
+
 def test_nobody_is_led_into_a_part_that_never_ends() -> None:
     endless = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}, "required": ["next"]}
     schema = {

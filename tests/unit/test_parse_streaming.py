@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +17,11 @@ from harmony_py.format.header import Header
 from harmony_py.format.parse import StreamableParser, parse
 from harmony_py.tokenizer.special import END, MESSAGE, START
 from harmony_py.tokenizer.special import START_OF_TEXT as CONTROL
+from tests.timing import assert_linear
 from tests.token_streams import fields, ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TURN = ids(
     "<|channel|>analysis<|message|>Think.<|end|>"
@@ -250,19 +255,15 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("policy", ["strict", "recover"])
 def test_time_is_linear_in_the_tokens(name: str, policy: str) -> None:
-    def seconds(count: int) -> float:
+    def prepare(count: int) -> Callable[[], object]:
         tokens = HOSTILE[name] * (count // len(HOSTILE[name]))
-        best = 1e9
-        for _ in range(3):
-            parser = StreamableParser(None, "assistant", policy=policy)  # type: ignore[arg-type]
-            start = time.process_time()
-            try:
+        parser = StreamableParser(None, "assistant", policy=policy)  # type: ignore[arg-type]
+
+        def parse_all() -> None:
+            with suppress(HarmonyError, OverflowError):
                 parser.feed(tokens)
                 parser.finish()
-            except (HarmonyError, OverflowError):
-                pass
-            best = min(best, time.process_time() - start)
-        return best
 
-    # Ten times the tokens: ten times the time, a hundred times if it were quadratic.
-    assert seconds(20_000) < 35 * max(seconds(2_000), 0.001)
+        return parse_all
+
+    assert_linear(prepare, 2_000)

@@ -63,7 +63,8 @@ def test_limits_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"models": ()}, {"waiting": 0}, {"seconds": -1.0}, {"defaults": {"temprature": 1}}]
+    "wrong",
+    [{"models": ()}, {"waiting": 0}, {"stored_bytes": 0}, {"seconds": -1.0}, {"defaults": {"temprature": 1}}],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: Any) -> None:
     with pytest.raises(HarmonyError, match=next(iter(wrong))):
@@ -90,6 +91,8 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "no_such_module:make",
         "my_engine:needy",
         "my_engine:none",
+        ":make",
+        ".my_engine:make",
     ):
         with pytest.raises(HarmonyError, match=spelled):
             serve.runners_of(parsed(["--engine", spelled]))

@@ -156,6 +156,8 @@ def test_unions_within_unions_take_no_time() -> None:
 def test_a_reference_to_elsewhere_is_named() -> None:
     assert rendered({"$ref": "https://example.org/*/x.json"}) == "a?: any /* x.json */,"
     assert rendered({"$ref": "#/$defs/Missing"}) == "a?: any /* Missing */,"
+    assert rendered({"$ref": "#anchor"}) == "a?: any /* #anchor */,"
+    assert rendered({"$ref": f"#/x/{'9' * 5000}"}, x=[STRING]).startswith("a?: any /* 999")
 
 
 def test_references_that_double_at_every_step_stay_bounded() -> None:

@@ -234,7 +234,8 @@ MISTAKES = [
     ),
     (request(stream_options={"include_usage": True}), "stream_options", "invalid_value"),
     (request(top_logprobs=2), "top_logprobs", "invalid_value"),
-    (request(logit_bias={"a": 1}), "logit_bias", "invalid_value"),
+    (request(logit_bias={"a": 1}), "logit_bias.a", "invalid_value"),
+    (request(logit_bias={"201088": 1}), "logit_bias.201088", "invalid_value"),
     (request(modalities=["text", "audio"]), "modalities[1]", "unsupported_value"),
 ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
+
+from harmony_py.chat.pointers import follow, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,16 +47,8 @@ class References:
 
     def target(self, name: str) -> Json:
         """The schema at the JSON pointer `name`; None where there is none in this schema."""
-        if not name.startswith("#"):
-            return None
-        found = self._root
-        for step in unquote(name[1:]).split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-                found = found[int(step)]
-            else:
-                found = found.get(step) if isinstance(found, dict) else None
-        return found
+        path = path_of(name)
+        return None if path is None else follow(self._root, path)
 
     def resolved(self, schema: Json) -> Json:
         """`schema` with the keywords of what it refers to; its own win."""

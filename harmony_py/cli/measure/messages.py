@@ -9,7 +9,7 @@ from harmony_py.cli.measure import HARMONY, OURS, Figure, by_turns, figure, inst
 from harmony_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TURNS: Final = 10
 
@@ -29,27 +29,31 @@ ANSWER: Final = (
 
 def conversation(library: Any, turns: int) -> Any:
     """The same conversation in the classes of either library."""
-    message, role = library.Message, library.Role
     schema = {"type": "object", "properties": {"harbour": {"type": "string"}, "lines": {"type": "integer"}}}
     tools = [library.ToolDescription.new("timetable", "Lists ferries.", schema)]
     developer = library.DeveloperContent.new().with_function_tools(tools)
+    texts = (QUESTION, THOUGHT, ARGUMENTS, RESULT, ANSWER)
+    return talk(library, library.SystemContent.new(), developer, "functions.timetable", texts, turns)
+
+
+def talk(library: Any, system: Any, developer: Any, tool: str, texts: Sequence[str], turns: int) -> Any:
+    """Turns of five messages, of texts that name the turn's number: a question, a thought, a call of `tool`,
+    its result, an answer."""
+    message, role = library.Message, library.Role
     messages = [
-        message.from_role_and_content(role.SYSTEM, library.SystemContent.new()),
+        message.from_role_and_content(role.SYSTEM, system),
         message.from_role_and_content(role.DEVELOPER, developer),
     ]
     for turn in range(turns):
-        asked, thought, call, result, answer = (
-            text.format(turn) for text in (QUESTION, THOUGHT, ARGUMENTS, RESULT, ANSWER)
-        )
-        tool = library.Author.new(role.TOOL, "functions.timetable")
+        question, thought, call, result, answer = (text.format(turn) for text in texts)
         messages += [
-            message.from_role_and_content(role.USER, asked),
+            message.from_role_and_content(role.USER, question),
             message.from_role_and_content(role.ASSISTANT, thought).with_channel("analysis"),
             message.from_role_and_content(role.ASSISTANT, call)
             .with_channel("commentary")
-            .with_recipient("functions.timetable")
+            .with_recipient(tool)
             .with_content_type("<|constrain|>json"),
-            message.from_author_and_content(tool, result)
+            message.from_author_and_content(library.Author.new(role.TOOL, tool), result)
             .with_channel("commentary")
             .with_recipient("assistant"),
             message.from_role_and_content(role.ASSISTANT, answer).with_channel("final"),

@@ -11,10 +11,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from harmony_py.chat.pointers import follow, path_of
 from harmony_py.constrain.gbnf import numbers, text
 from harmony_py.constrain.gbnf.pattern import in_string
 from harmony_py.constrain.gbnf.rules import NOTHING, one_of, quoted
-from harmony_py.constrain.references import follow, path_of
 from harmony_py.constrain.schema import ENGINE_SETTINGS
 from harmony_py.errors import ConstraintError
 

@@ -7,11 +7,10 @@ returns an `Implementation`, or any object that has some of its methods.
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from typing import Any
 
 from harmony_py.errors import HarmonyError
+from harmony_py.lazy import named
 from harmony_py.testing.implementation import Implementation, adapt
 
 ADAPTERS = {
@@ -41,17 +40,10 @@ def load(name: str) -> Implementation:
 
 
 def _own(name: str) -> Any:
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = ", ".join(ADAPTERS)
         raise ImplementationError(f"{name!r} is none of {known}; your own is named module:factory")
-    # As with `python -m`, a module in the current folder is found.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as problem:
+        return named(name)
+    except ImportError as problem:
         raise ImplementationError(f"{name}: {problem}") from problem
-    return found

@@ -36,7 +36,7 @@ def read_completion(response: object, tools: ToolNames = NO_TOOLS, *, index: int
             choice = Fields(item, path)
             if choice.integer("index", 0, 2**31) in (index, None):
                 message = choice.needed_object("message")
-                usage = _usage(fields.object("usage"))
+                usage = Usage.read(fields.object("usage"), "prompt_tokens", "completion_tokens")
                 return Answer(_messages(message, tools), choice.text("finish_reason"), usage)
         raise missing(f"choices[{index}]")
 
@@ -57,7 +57,9 @@ class ChunkReader:
         with blaming_server():
             check_json(chunk)
             fields = _unless_error(chunk)
-            self._usage = _usage(fields.object("usage")) or self._usage
+            self._usage = (
+                Usage.read(fields.object("usage"), "prompt_tokens", "completion_tokens") or self._usage
+            )
             for path, item in fields.array("choices"):
                 choice = Fields(item, path)
                 if choice.integer("index", 0, 2**31) in (self._index, None):
@@ -118,15 +120,3 @@ def _whole_call(call: Fields, place: int) -> dict[str, Any]:
     function = call.needed_object("function")
     whole = {"name": function.needed_text("name"), "arguments": function.text("arguments") or ""}
     return {"id": call.text("id") or f"call_{place}", "type": "function", "function": whole}
-
-
-def _usage(usage: Fields | None) -> Usage | None:
-    if usage is None:
-        return None
-    sampled, prompt = usage.object("completion_tokens_details"), usage.object("prompt_tokens_details")
-    return Usage(
-        usage.count("prompt_tokens"),
-        usage.count("completion_tokens"),
-        sampled.count("reasoning_tokens") if sampled else 0,
-        prompt.count("cached_tokens") if prompt else 0,
-    )

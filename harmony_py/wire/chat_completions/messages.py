@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
-from harmony_py.wire.fields import (
-    Fields,
-    checked_word,
-    invalid,
-    missing,
-    one_of,
-    shortened,
-    unsupported,
-    wrong_type,
-)
+from harmony_py.wire.fields import Fields, checked_word, invalid, missing, one_of, unsupported
 from harmony_py.wire.history import Calls, answer, preamble, result, said, speakable, thought
 from harmony_py.wire.opening import instruction
+from harmony_py.wire.parts import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,24 +132,7 @@ def _needed_content(fields: Fields) -> str:
 
 
 def _content(fields: Fields) -> str | None:
-    """A string, or the text of the parts of an array, put together."""
-    value = fields.take("content")
-    if value is None or isinstance(value, str):
-        return value
-    path = fields.at("content")
-    if not isinstance(value, list):
-        raise wrong_type(path, "a string or an array", value)
-    return "".join(_part(Fields(part, f"{path}[{i}]")) for i, part in enumerate(value))
-
-
-def _part(part: Fields) -> str:
-    kind = part.needed_text("type")
-    if kind not in ("text", "refusal"):
-        raise unsupported(part.at("type"), f"'{shortened(kind)}' is no text, and these models read text only")
-    text = part.needed_text(kind)
-    part.take("prompt_cache_breakpoint")
-    part.close()
-    return text
+    return read_text(fields, "content", {"text": "text", "refusal": "refusal"}, ("prompt_cache_breakpoint",))
 
 
 def _reasoning(fields: Fields) -> str | None:

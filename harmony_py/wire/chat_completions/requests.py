@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.wire.chat_completions.messages import read_messages
@@ -14,6 +13,7 @@ from harmony_py.wire.options import (
     read_format,
     read_kept,
     read_limit,
+    read_logit_bias,
     read_sampling,
     read_stop,
 )
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harmony_py.chat import SystemContent, ToolNamespaceConfig
-
-_TOKEN_ID: Final = re.compile(r"[0-9]{1,10}")
 
 _KEPT: Final = ("prediction", "prompt_cache_options", "store", "verbosity")
 """Fields of the API that change neither the prompt nor how it is sampled; `Options.other` has them."""
@@ -134,7 +132,7 @@ def _sampling(fields: Fields) -> dict[str, Any]:
         "max_tokens": min((limit for limit in limits if limit is not None), default=None),
         "frequency_penalty": fields.number("frequency_penalty", -2, 2),
         "presence_penalty": fields.number("presence_penalty", -2, 2),
-        "logit_bias": _logit_bias(fields),
+        "logit_bias": read_logit_bias(fields),
         "seed": fields.integer("seed", -(2**63), 2**63 - 1),
         "stop": read_stop(fields),
         "n": fields.integer("n", 1, 128) or 1,
@@ -148,19 +146,6 @@ def _sampling(fields: Fields) -> dict[str, Any]:
         streaming.close()
         if not found["stream"]:
             raise invalid("stream_options", "it needs 'stream' to be true")
-    return found
-
-
-def _logit_bias(fields: Fields) -> dict[int, float] | None:
-    biases = fields.object("logit_bias")
-    if biases is None:
-        return None
-    found = {}
-    for token in biases.names():
-        if not _TOKEN_ID.fullmatch(token):
-            raise invalid("logit_bias", f"'{shortened(token)}' is no token id")
-        if (bias := biases.number(token, -100, 100)) is not None:
-            found[int(token)] = bias
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.chat import DeveloperContent, Role, SystemContent, TextContent
-from harmony_py.wire.fields import unsupported
+from harmony_py.wire.fields import present, unsupported
 from harmony_py.wire.history import OpenCalls
 from harmony_py.wire.opening import effort_of, format_of
 from harmony_py.wire.tools import BROWSER, NO_TOOLS, Function, ToolNames
@@ -35,12 +35,13 @@ def write_request(
         else:
             turns.add(message, f"messages[{index}]")
     functions = options.functions or tuple(settings.functions)
+    tools = [{"type": "function", "function": present(function._asdict())} for function in functions]
     said = {"reasoning_effort": settings.effort, "response_format": settings.format}
     return {
         "model": options.model,
         "messages": turns.written,
-        **{name: value for name, value in said.items() if value is not None},
-        **({"tools": [_tool(function) for function in functions]} if functions else {}),
+        **present(said),
+        **({"tools": tools} if tools else {}),
         **({"web_search_options": {}} if settings.browser else {}),
         **_sampling(options),
     }
@@ -133,16 +134,6 @@ class _Turns:
         return self._open
 
 
-def _tool(function: Function) -> dict[str, Any]:
-    fields = {
-        "name": function.name,
-        "description": function.description,
-        "parameters": function.parameters,
-        "strict": function.strict,
-    }
-    return {"type": "function", "function": {k: v for k, v in fields.items() if v is not None}}
-
-
 def _sampling(options: Options) -> dict[str, Any]:
     bias = options.logit_bias
     found = {
@@ -165,19 +156,13 @@ def _sampling(options: Options) -> dict[str, Any]:
         "response_format": None if options.format is None else _format(options.format),
         **options.other,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return present(found)
 
 
 def _format(wanted: Format) -> dict[str, Any]:
-    if wanted.kind == "json_object":
-        return {"type": "json_object"}
-    fields = {
-        "name": wanted.name,
-        "description": wanted.description,
-        "schema": wanted.schema,
-        "strict": wanted.strict,
-    }
-    return {"type": "json_schema", "json_schema": {k: v for k, v in fields.items() if v is not None}}
+    told = wanted.to_dict()
+    kind = told.pop("type")
+    return {"type": kind, **({kind: told} if told else {})}
 
 
 def _choice(choice: ToolChoice) -> str | dict[str, Any] | None:

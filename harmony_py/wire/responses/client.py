@@ -62,7 +62,12 @@ def read_response(response: object, tools: ToolNames = NO_TOOLS) -> Answer:
         past = read_items([(path, item) for path, item in items if item], tools)
         status = fields.text("status")
         told = None if error is None else error.text("message") or ""
-        return Answer(list(past.turns), status, told, _usage(fields.object("usage")))
+        return Answer(
+            list(past.turns),
+            status,
+            told,
+            Usage.read(fields.object("usage"), "input_tokens", "output_tokens"),
+        )
 
 
 class EventReader:
@@ -126,15 +131,3 @@ def _trimmed_parts(value: Any) -> Any:
         {name: part[name] for name in _READ_IN_PART if name in part} if isinstance(part, dict) else part
         for part in value
     ]
-
-
-def _usage(usage: Fields | None) -> Usage | None:
-    if usage is None:
-        return None
-    sampled, prompt = usage.object("output_tokens_details"), usage.object("input_tokens_details")
-    return Usage(
-        usage.count("input_tokens"),
-        usage.count("output_tokens"),
-        sampled.count("reasoning_tokens") if sampled else 0,
-        prompt.count("cached_tokens") if prompt else 0,
-    )

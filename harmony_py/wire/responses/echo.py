@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harmony_py.wire.tools import BROWSER, PYTHON
 
 if TYPE_CHECKING:
-    from harmony_py.wire.options import Format, Options
+    from harmony_py.wire.options import Options
     from harmony_py.wire.tools import ToolChoice
 
 _KEPT: Final = ("max_tool_calls", "prompt_cache_key", "safety_identifier", "truncation", "user")
@@ -21,26 +21,13 @@ def echo(options: Options) -> dict[str, Any]:
         "temperature": options.temperature,
         "top_p": options.top_p,
         "reasoning": {"effort": options.effort, "summary": None},
-        "text": {"format": format_text(options.format)},
+        "text": {"format": {"type": "text"} if options.format is None else options.format.to_dict()},
         "tool_choice": choice(options.tool_choice),
         "parallel_tool_calls": options.parallel_tool_calls,
         "top_logprobs": options.top_logprobs,
         "metadata": options.other.get("metadata", {}),
     }
     return {**said, **{name: options.other[name] for name in _KEPT if name in options.other}}
-
-
-def format_text(wanted: Format | None) -> dict[str, Any]:
-    if wanted is None or wanted.kind == "json_object":
-        return {"type": "text" if wanted is None else "json_object"}
-    fields = {
-        "type": "json_schema",
-        "name": wanted.name,
-        "schema": wanted.schema,
-        "description": wanted.description,
-        "strict": wanted.strict,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def choice(wanted: ToolChoice) -> str | dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harmony_py.chat import Role
 from harmony_py.format.retention import ANALYSIS
-from harmony_py.wire.fields import Fields, invalid, one_of, shortened, unsupported, wrong_type
+from harmony_py.wire.fields import Fields, invalid, missing, one_of, shortened, unsupported
 from harmony_py.wire.history import Calls, answer, call, preamble, result, said, speakable, thought
 from harmony_py.wire.opening import instruction
+from harmony_py.wire.parts import read_text
 from harmony_py.wire.responses.store import NOTHING_SAID, Past
 from harmony_py.wire.tools import BROWSER, PYTHON
 
@@ -106,24 +107,9 @@ def _message(fields: Fields) -> list[Message]:
 
 
 def _text(fields: Fields, name: str) -> str:
-    """A string, or the text of the parts of an array, put together."""
-    value = fields.need(name)
-    if isinstance(value, str):
-        return value
-    path = fields.at(name)
-    if not isinstance(value, list):
-        raise wrong_type(path, "a string or an array", value)
-    return "".join(_part(Fields(part, f"{path}[{i}]")) for i, part in enumerate(value))
-
-
-def _part(part: Fields) -> str:
-    kind = part.needed_text("type")
-    if kind not in _TEXTS:
-        raise unsupported(part.at("type"), f"'{shortened(kind)}' is no text, and these models read text only")
-    text = part.needed_text(_TEXTS[kind])
-    for ignored in ("annotations", "logprobs", "prompt_cache_breakpoint"):
-        part.take(ignored)
-    part.close()
+    text = read_text(fields, name, _TEXTS, ("annotations", "logprobs", "prompt_cache_breakpoint"))
+    if text is None:
+        raise missing(fields.at(name))
     return text
 
 

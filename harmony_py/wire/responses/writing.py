@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harmony_py.chat import DeveloperContent, Role, SystemContent, TextContent
+from harmony_py.wire.fields import present
 from harmony_py.wire.history import OpenCalls
 from harmony_py.wire.opening import effort_of, format_of
-from harmony_py.wire.responses.echo import choice, format_text
+from harmony_py.wire.responses.echo import choice
 from harmony_py.wire.tools import BROWSER, NO_TOOLS, PYTHON, Function, ToolNames
 from harmony_py.wire.turn import Kind, kind_of
 
@@ -27,13 +28,13 @@ def write_request(conversation: Conversation | Iterable[Message], options: Optio
     functions = options.functions or tuple(writer.functions)
     tools = [*(_function(function) for function in functions), *writer.tools]
     effort = options.effort or writer.effort
-    wanted = None if options.format is None else format_text(options.format)
+    wanted = options.format.to_dict() if options.format else writer.format
     found = {
         "model": options.model,
         "input": writer.items,
         "tools": tools or None,
         "reasoning": {"effort": effort} if effort else None,
-        "text": {"format": wanted or writer.format} if wanted or writer.format else None,
+        "text": {"format": wanted} if wanted else None,
         "max_output_tokens": options.max_tokens,
         "temperature": options.temperature,
         "top_p": options.top_p,
@@ -43,7 +44,7 @@ def write_request(conversation: Conversation | Iterable[Message], options: Optio
         "parallel_tool_calls": None if options.parallel_tool_calls else False,
         **options.other,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return present(found)
 
 
 class _Writer:

@@ -1,9 +1,13 @@
-"""References within a JSON Schema: what `{"$ref": ...}` points to."""
+"""JSON pointers within a schema, as its references write them: `#/$defs/city`."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 from urllib.parse import unquote
+
+_INDEX: Final = re.compile(r"[0-9]{1,9}")
+"""A place in a list. Python would take its time over more digits, or refuse them."""
 
 
 def path_of(reference: str) -> list[str] | None:
@@ -16,7 +20,7 @@ def path_of(reference: str) -> list[str] | None:
 def follow(value: Any, path: list[str]) -> Any:
     """What a pointer points to; None where it points nowhere."""
     for word in path:
-        if isinstance(value, list) and word.isdecimal() and int(word) < len(value):
+        if isinstance(value, list) and _INDEX.fullmatch(word) and int(word) < len(value):
             value = value[int(word)]
         elif isinstance(value, dict) and word in value:
             value = value[word]
