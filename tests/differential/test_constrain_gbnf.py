@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from harmony_py.chat import ToolDescription
@@ -207,6 +207,7 @@ def test_markers_as_texts_may_be_spelled() -> None:
 @pytest.mark.parametrize("name", ["anything", "tools", "json"])
 @settings(max_examples=4)
 @given(seed=st.integers(0, 2**32), steps=st.integers(0, 40))
+@example(seed=3787, steps=12)  # an object without members: its whitespace comes once
 def test_the_masks_are_the_same(name: str, seed: int, steps: int) -> None:
     """On all ordinary tokens that are whole characters, and all control tokens but the ends."""
     mask, grammar = Mask.from_spec(SPECS[name]), begun(compiled(name))

@@ -138,8 +138,8 @@ def test_the_masks_are_the_same(name: str, seed: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("stop", [CALL, RETURN])
-def test_stop_tokens_in_the_grammar_need_another_end_of_text(stop: int) -> None:
-    """With the model's own stop tokens there is no way out: what `stop_in_grammar` is for."""
+def test_the_models_own_stop_tokens_end_a_turn_in_either_form(stop: int) -> None:
+    """In the grammar or not. Before 0.2.9 there was no way out with them in it."""
     text = {
         CALL: '<|channel|>commentary to=functions.wea<|message|>{"city":""}',
         RETURN: "<|channel|>final<|message|>4",
@@ -151,4 +151,4 @@ def test_stop_tokens_in_the_grammar_need_another_end_of_text(stop: int) -> None:
         theirs = Theirs(compiler(stops).compile_structural_tag(tag))
         for token in ids(text):
             theirs.advance(token)
-        assert bits.has(theirs.allowed(), stop) is not stop_in_grammar
+        assert bits.has(theirs.allowed(), stop)

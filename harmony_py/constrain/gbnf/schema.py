@@ -148,9 +148,11 @@ class Schema:
                 members = (
                     f"{_name(name)} {self._colon} {self._fixed(inner)}" for name, inner in value.items()
                 )
-                return self._enclosed("{", self._separated(list(members)), "}")
+                return self._enclosed("{", self._separated(list(members)), "}", may_be_empty=not value)
             case list():
-                return self._enclosed("[", self._separated(list(map(self._fixed, value))), "]")
+                return self._enclosed(
+                    "[", self._separated(list(map(self._fixed, value))), "]", may_be_empty=not value
+                )
         return quoted(_json(value))
 
     def _choice(self, schema: dict[str, Any], word: str, place: str) -> str:
@@ -219,7 +221,11 @@ class Schema:
     def _comma(self) -> str:
         return f'{self._space} "," {self._space}'
 
-    def _enclosed(self, opening: str, inner: str, closing: str) -> str:
+    def _enclosed(self, opening: str, inner: str, closing: str, *, may_be_empty: bool = False) -> str:
+        """What may be empty ends in `?` as a whole, or is nothing: whitespace comes once then."""
+        if may_be_empty:
+            inner = f"({inner.removesuffix('?')} {self._space})?" if inner != NOTHING else inner
+            return f'"{opening}" {self._space} {inner} "{closing}"'
         return f'"{opening}" {self._space} {inner} {self._space} "{closing}"'
 
     def _separated(self, parts: list[str]) -> str:
@@ -244,7 +250,8 @@ class Schema:
             for name, inner in properties.items()
             if inner is not False or name in required
         ]
-        return self._enclosed("{", self._members(members), "}")
+        needed = any(is_required for _, is_required in members)
+        return self._enclosed("{", self._members(members), "}", may_be_empty=not needed)
 
     def _members(self, members: list[tuple[str, bool]]) -> str:
         """In this order; those that are not required may be missing. Made from the end, such that commas are
@@ -264,7 +271,7 @@ class Schema:
             raise self._error("names that are not described cannot be asked for", f"{place}/required")
         value = self._value(other, f"{place}/additionalProperties")
         member = self._rules.part("member", f"{text.string(self._rules)} {self._colon} {value}")
-        return self._enclosed("{", f"({member} ({self._comma} {member})*)?", "}")
+        return self._enclosed("{", f"({member} ({self._comma} {member})*)?", "}", may_be_empty=True)
 
     def _array(self, schema: dict[str, Any], place: str) -> str:
         least, most = self._bounds(schema, "Items", place)
@@ -286,7 +293,7 @@ class Schema:
                 continue
             here = f"{self._comma} {each}" if i else each
             found = f"{here} {found}" if i < least else f"({here} {found})?"
-        return self._enclosed("[", found, "]")
+        return self._enclosed("[", found, "]", may_be_empty=least == 0)
 
     def _items(self, item: str, before: int, least: int, most: int | None, place: str) -> str:
         """Items behind `before` others."""
