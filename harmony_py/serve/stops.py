@@ -1,4 +1,4 @@
-"""Stop strings: the answer ends before the first of them, and no piece of one is shown on the way."""
+"""Stop strings: the answer ends before the first that is complete, and no piece of one is shown on the way."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ class Stops:
 
     def _delta(self, event: ContentDelta) -> list[Event]:
         text = self._held + event.text
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        end = min(places) if places else len(text) - self._begun(text)
+        # The one that is complete first, in whatever pieces the text comes.
+        places = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        end = min(places)[1] if places else len(text) - self._begun(text)
         if places:
             self._place = event.message_index, self._shown + end
         self._held = text[end:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harmony_py.engines import Drawn
@@ -60,13 +60,14 @@ def run(tokens: Sequence[int], stops: Sequence[str]) -> tuple[Choice, list[Any]]
 
 
 @given(TEXTS, TEXTS, STOPS, st.booleans())
-def test_the_content_ends_before_the_first_stop_string(
+@example("", "aba", ["b", "aba"], False)
+def test_the_content_ends_before_the_stop_string_that_is_complete_first(
     thought: str, said: str, stops: list[str], cut: bool
 ) -> None:
     choice, chunks = run(spoken(thought, said, cut), stops)
-    places = [said.find(stop) for stop in stops if stop in said]
+    places = [(said.find(stop) + len(stop), said.find(stop)) for stop in stops if stop in said]
     message = shown(accumulated(chunks))
-    assert (message["content"] or "") == said[: min(places, default=len(said))]
+    assert (message["content"] or "") == said[: min(places)[1] if places else len(said)]
     assert message.get("reasoning", "") == thought
     assert choice.stop == ("stop" if places else "length")
 
