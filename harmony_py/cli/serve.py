@@ -29,6 +29,8 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from harmony_py.cli.models import add_dense_argument
+
     parser.add_argument("model", nargs="?", type=Path, help="a checkpoint's directory (default: the toy)")
     parser.add_argument("--url", help="ask another server for tokens instead")
     parser.add_argument("--dialect", default="completions", help="what that server speaks; see docs/hosts.md")
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", action="append", help="what requests call the model; may be given again")
     parser.add_argument("--slots", type=int, default=16, help="answers drawn at once (default 16)")
     parser.add_argument("--device", default="cpu", help="where the checkpoint is run (default cpu)")
+    add_dense_argument(parser)
     parser.add_argument("--context", type=int, help="tokens of a prompt and its answer, at most")
     parser.add_argument("--temperature", type=float, help="where requests do not say (default 1; the toy: 0)")
     parser.add_argument("--json", action="store_true", help="the address, as JSON on standard output")
@@ -113,9 +116,16 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
     if options.engine:
         return [_made(options.engine, options.context)]
     from harmony_py.model import load, toy
+    from harmony_py.model.progress import quantising
     from harmony_py.serve.batched import Batched
 
-    model = load(options.model or toy(), device=options.device, max_context=options.context)
+    model = load(
+        options.model or toy(),
+        device=options.device,
+        max_context=options.context,
+        dense=options.dense,
+        progress=quantising,
+    )
     return [Batched(model, slots=slots)]
 
 
