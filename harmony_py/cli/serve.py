@@ -105,9 +105,13 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def runners_of(options: argparse.Namespace) -> list[Runner]:
     """The engine that was asked for. One that waits for another server gets a thread for each answer."""
+    from harmony_py.cli.models import STORED
+    from harmony_py.errors import HarmonyError
     from harmony_py.serve.runners import Interleaved, require_slots
 
     slots = require_slots(options.slots)
+    if options.dense != STORED and (options.url or options.engine):
+        raise HarmonyError("--dense is a checkpoint's; another engine has its own weights")
     if options.url:
         from harmony_py.engines.http import HttpEngine
 
