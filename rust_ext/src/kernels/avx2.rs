@@ -83,11 +83,9 @@ fn add(sum: __m256, weights: __m256, numbers: __m256) -> __m256 {
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 fn add_block(sum: __m256, (weights, scale): ([__m256; 4], __m256), numbers: [__m256; 4]) -> __m256 {
-    let mut own = _mm256_mul_ps(weights[0], numbers[0]);
-    for (weights, numbers) in weights.into_iter().zip(numbers).skip(1) {
-        own = add(own, weights, numbers);
-    }
-    add(sum, own, scale)
+    let [first, second, third, fourth] = weights;
+    let own = add(_mm256_mul_ps(first, numbers[0]), second, numbers[1]);
+    add(sum, add(add(own, third, numbers[2]), fourth, numbers[3]), scale)
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -135,12 +133,12 @@ fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> ([__m256; 4], __m256) {
     let second = _mm256_unpackhi_epi8(lower, upper);
     let odd = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
     let numbers = [
-        _mm256_slli_epi32::<16>(first),
-        _mm256_and_si256(first, odd),
-        _mm256_slli_epi32::<16>(second),
-        _mm256_and_si256(second, odd),
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)),
+        _mm256_castsi256_ps(_mm256_and_si256(first, odd)),
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second)),
+        _mm256_castsi256_ps(_mm256_and_si256(second, odd)),
     ];
-    (numbers.map(|bits| _mm256_castsi256_ps(bits)), _mm256_set1_ps(scale))
+    (numbers, _mm256_set1_ps(scale))
 }
 
 /// Up to sixteen scales.
