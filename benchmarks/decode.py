@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     """Seconds that one more token takes."""
 
 TRANSFORMERS = "transformers"
-KERNELS = ("rust", "torch")
+FAST: Final = "rust"
+KERNELS: Final = (FAST, "torch")
 PRESET = "gpt-oss-20b"
 PROMPT: Final = list(range(1, 17))
 CEILING_BYTES: Final = 1 << 29
@@ -41,10 +42,10 @@ NARROW: Final = {"hidden": 320, "intermediate": 320, "experts": 8, "heads": 8, "
 NOTES = """\
 Both in one process, repeats interleaved, medians; greedy decoding behind a prompt of {prompt} tokens,
 {tokens} tokens a repeat, {threads} threads. Weights are random, of the width of {preset}{narrow}, in one
-checkpoint: ours reads it as it lies, transformers makes bfloat16 of it. Time is a line in the layers: it is
-measured for a few, and the line is drawn on to {full} and shown. `GB/s` are the bytes that a token reads,
-packed, by the time it takes; the ceiling is the fastest of some plain ways of reading memory, in the same
-run."""
+checkpoint: ours reads it as it lies, `int8` with what is not packed rounded to eight bits; transformers makes
+bfloat16 of it. Time is a line in the layers: it is measured for a few, and the line is drawn on to {full}
+and shown. `GB/s` are the bytes that a token reads, packed, by the time it takes; the ceiling is the fastest
+of some plain ways of reading memory, in the same run."""
 
 
 class Line(NamedTuple):
@@ -76,13 +77,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     print(f"{environment(['harmony-py', 'torch', TRANSFORMERS])}\n\n{notes}\n", flush=True)
     samples: dict[tuple[str, int], list[float]] = {}
-    needed: dict[int, int] = {}
+    needed: dict[tuple[str, int], int] = {}
     ceilings: list[float] = []
     for layers in options.layers:
         with tempfile.TemporaryDirectory(prefix="harmony-py-bench-", dir=options.folder) as folder:
             path = Path(folder) / "model"
             random_checkpoint(path, replace(config, layers=layers), layout="packed", seed=layers)
-            arms, needed[layers] = _arms(path, options)
+            arms, sizes = _arms(path, options)
+            needed |= {(name, layers): size for name, size in sizes.items()}
             for repeat in range(options.repeats + 1):
                 ceilings.append(_ceiling())
                 for name, arm in arms.items():
@@ -95,7 +97,8 @@ def main(arguments: Sequence[str]) -> int:
     print(f"\n{comparison.markdown(TRANSFORMERS)}\n\n{_floor(samples, needed, max(ceilings), full)}")
     if options.json:
         figures = [figure._asdict() for figure in comparison.figures]
-        result = {"ceiling": max(ceilings), "bytes": needed, "figures": figures}
+        read = [{"name": name, "layers": layers, "bytes": count} for (name, layers), count in needed.items()]
+        result = {"ceiling": max(ceilings), "read": read, "figures": figures}
         write_json(options.json, result)
     return 0
 
@@ -122,16 +125,18 @@ def _counts(text: str) -> list[int]:
     return sorted({int(part) for part in text.split(",")})
 
 
-def _arms(path: Path, options: argparse.Namespace) -> tuple[dict[str, Arm], int]:
-    """What is measured on a checkpoint, and the bytes that a token reads of it."""
+def _arms(path: Path, options: argparse.Namespace) -> tuple[dict[str, Arm], dict[str, int]]:
+    """What is measured on a checkpoint, and the bytes that a token of ours reads of it."""
     theirs = _load_transformers(path)
     arms: dict[str, Arm] = {}
-    needed = 0
-    for name in _kernels():
-        model = load(path, kernels=name, max_context=4096)
-        _check(model, theirs)
-        needed = model.decoder.bytes_per_token(len(PROMPT) + options.tokens // 2)
-        arms[f"ours, {name}"] = _ours(model, options.tokens)
+    needed: dict[str, int] = {}
+    for kernels in _kernels():
+        for dense in ("stored", "int8") if kernels == FAST else ("stored",):
+            model = load(path, kernels=kernels, max_context=4096, dense=dense)
+            _check(model, theirs)
+            name = f"ours, {kernels}" + (f", {dense}" if dense != "stored" else "")
+            needed[name] = model.decoder.bytes_per_token(len(PROMPT) + options.tokens // 2)
+            arms[name] = _ours(model, options.tokens)
     arms[TRANSFORMERS] = _theirs(theirs, options.tokens)
     return arms, needed
 
@@ -242,19 +247,26 @@ def _comparison(samples: dict[tuple[str, int], list[float]], full: int) -> Compa
 
 
 def _floor(
-    samples: dict[tuple[str, int], list[float]], needed: dict[int, int], ceiling: float, full: int
+    samples: dict[tuple[str, int], list[float]],
+    needed: dict[tuple[str, int], int],
+    ceiling: float,
+    full: int,
 ) -> str:
     """Tokens and bytes a second of the whole model, beside what reading alone would allow."""
-    size = _line({layers: float(count) for layers, count in needed.items()}).at(full)
+    sizes = _lines({key: [float(count)] for key, count in needed.items()})
     rows = []
     for name, line in _lines(samples).items():
         seconds = line.at(full)
-        ours = name != TRANSFORMERS
-        speed = [number(size / seconds / 1e9), f"{size / seconds / ceiling:.0%}"] if ours else ["-", "-"]
+        speed = ["-"] * 4
+        if name in sizes:
+            size = sizes[name].at(full)
+            allowed = ratio(ceiling, size).removesuffix("x")
+            share = f"{size / seconds / ceiling:.0%}"
+            speed = [f"{size / 1e9:.2f}", allowed, number(size / seconds / 1e9), share]
         rows.append([name, number(1 / seconds), *speed])
-    head = [f"{full} layers, by the line", "tokens/s", "GB/s", "of the ceiling"]
-    reading = f"A token reads {size / 1e9:.2f} GB; the ceiling is {number(ceiling / 1e9)} GB/s"
-    return f"{table(head, rows)}\n\n{reading}, or {ratio(ceiling, size).removesuffix('x')} tokens/s."
+    head = ["tokens/s", "GB a token", "tokens/s at the ceiling", "GB/s", "of the ceiling"]
+    found = table([f"{full} layers, by the line", *head], rows)
+    return f"{found}\n\nThe ceiling is {number(ceiling / 1e9)} GB/s."
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import torch
 
 from benchmarks.report import environment, number, table
+from harmony_py.model import int8
 from harmony_py.model.config import ModelConfig
 from harmony_py.model.kernels import cpu
 
@@ -85,6 +86,7 @@ class Weights:
         self.dense = torch.empty(DENSE, WIDE, hidden, dtype=torch.bfloat16)
         for matrix in self.dense:
             matrix.copy_(torch.randn(WIDE, hidden, generator=generator) * 0.02)
+        self.small = [int8.quantise(matrix) for matrix in self.dense]
 
     def x(self, tokens: int, implementation: str = "") -> Tensor:
         """Tokens in the type for which an implementation is made."""
@@ -109,6 +111,15 @@ class Weights:
             return cpu.linear(x, self.dense[index % DENSE], implementation=implementation)
 
         return Arm(f"linear, {implementation or cpu.IMPLEMENTATIONS[0]}", self.dense[0].nbytes, call)
+
+    def int8_linear(self, tokens: int, implementation: str | None = None) -> Arm:
+        x = self.x(tokens, implementation or "")
+
+        def call(index: int) -> object:
+            return cpu.int8_linear(x, *self.small[index % DENSE], implementation=implementation)
+
+        bytes_read = sum(part.nbytes for part in self.small[0])
+        return Arm(f"int8_linear, {implementation or cpu.IMPLEMENTATIONS[0]}", bytes_read, call)
 
     def torch_linear(self, tokens: int) -> Arm:
         x = self.x(tokens)
@@ -167,9 +178,8 @@ class Measured(NamedTuple):
 def one_token(weights: Weights, measured: Measured) -> str:
     arms = [weights.read(), weights.torch_linear(1)]
     for implementation in cpu.IMPLEMENTATIONS[:-1] or cpu.IMPLEMENTATIONS:
-        arms += [
-            make(1, implementation) for make in (weights.dense_linear, weights.packed_linear, weights.moe)
-        ]
+        makers = (weights.dense_linear, weights.int8_linear, weights.packed_linear, weights.moe)
+        arms += [make(1, implementation) for make in makers]
     times = measured.seconds(arms)
     ceiling = arms[0].bytes / statistics.median(times[0])
 
@@ -183,8 +193,8 @@ def one_token(weights: Weights, measured: Measured) -> str:
 
 def many_tokens(weights: Weights, measured: Measured) -> str:
     def arms(tokens: int) -> list[Arm]:
-        makers = (weights.packed_linear, weights.dense_linear, weights.torch_linear, weights.moe)
-        return [make(tokens) for make in makers]
+        linears = (weights.packed_linear, weights.dense_linear, weights.int8_linear, weights.torch_linear)
+        return [make(tokens) for make in (*linears, weights.moe)]
 
     def rows() -> Iterable[Sequence[str]]:
         columns = [measured.seconds(arms(tokens)) for tokens in TOKENS]

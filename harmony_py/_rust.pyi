@@ -13,6 +13,7 @@ __all__ = [
     "IncrementalEncoder",
     "class_ranges",
     "kernel_implementations",
+    "kernel_int8_linear",
     "kernel_linear",
     "kernel_moe",
     "kernel_mxfp4_linear",
@@ -75,6 +76,16 @@ def kernel_implementations() -> list[str]: ...
 def kernel_linear(
     x: _Tensor,
     weight: _Tensor,
+    bias: _Tensor | None,
+    out: _Tensor,
+    *,
+    threads: int | None = None,
+    implementation: str | None = None,
+) -> None: ...
+def kernel_int8_linear(
+    x: _Tensor,
+    numbers: _Tensor,
+    scales: _Tensor,
     bias: _Tensor | None,
     out: _Tensor,
     *,

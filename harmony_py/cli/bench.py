@@ -30,13 +30,14 @@ NONE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from harmony_py.cli.models import TOY, add_device_argument
+    from harmony_py.cli.models import TOY, add_dense_argument, add_device_argument
 
     parser.add_argument("--file", metavar="FILE", help="a text to encode, at most its first 8 MB")
     parser.add_argument(
         "--model", default=TOY, metavar="PATH", help=f"a checkpoint to decode with, {TOY} (default) or {NONE}"
     )
     add_device_argument(parser)
+    add_dense_argument(parser)
     parser.add_argument(
         "--repeats", type=at_least(1), default=5, metavar="N", help="of each measurement (default 5)"
     )
@@ -77,7 +78,9 @@ def _parts(text: str | None, options: argparse.Namespace) -> list[tuple[str, Cal
         ("parse", partial(messages.parse, options.repeats)),
     ]
     if options.model != NONE:
-        parts.append(("decode", partial(decode, options.model, options.repeats, options.device)))
+        parts.append(
+            ("decode", partial(decode, options.model, options.repeats, options.device, options.dense))
+        )
     return parts
 
 

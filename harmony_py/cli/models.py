@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOY: Final = "toy"
 CPU: Final = "cpu"
+STORED: Final = "stored"
 
 
 class Opened(NamedTuple):
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dialect", choices=DIALECTS, default="completions", help="what the server speaks")
     parser.add_argument("--context", type=at_least(1), metavar="N", help="the most tokens of a conversation")
     add_device_argument(parser)
+    add_dense_argument(parser)
     parser.add_argument(
         "--temperature", type=float, help="0 takes the likeliest token (default: 0 for the toy)"
     )
@@ -57,6 +59,15 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=CPU, help=f"where a checkpoint runs, by torch's name ({CPU})")
 
 
+def add_dense_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dense",
+        choices=(STORED, "int8"),
+        default=STORED,
+        help="how a checkpoint's matrices in bfloat16 are held: int8 is faster and less exact (CPU only)",
+    )
+
+
 def open_model(options: argparse.Namespace) -> Opened:
     """The model that `options` name, ready to be asked."""
     wanted = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
@@ -64,15 +75,15 @@ def open_model(options: argparse.Namespace) -> Opened:
     if options.url:
         from harmony_py.engines.http import HttpEngine
 
-        if options.context is not None or options.device != CPU:
-            raise HarmonyError("--context and --device are a checkpoint's; a server has its own")
+        if options.context is not None or options.device != CPU or options.dense != STORED:
+            raise HarmonyError("--context, --device and --dense are a checkpoint's; a server has its own")
         name = None if options.model == TOY else options.model
         headers = {"Authorization": f"Bearer {_key(options.key_from)}"} if options.key_from else None
         engine = HttpEngine(options.url, dialect=options.dialect, model=name, headers=headers)
         return Opened(
             engine, sampling, lambda event: f"{event.prompt} tokens of prompt, {event.sampled} sampled"
         )
-    return open_checkpoint(options.model, sampling, options.device, options.context)
+    return open_checkpoint(options.model, sampling, options.device, options.context, options.dense)
 
 
 def _key(variable: str) -> str:
@@ -85,7 +96,11 @@ def _key(variable: str) -> str:
 
 
 def open_checkpoint(
-    name: str, sampling: dict[str, Any], device: str = CPU, context: int | None = None
+    name: str,
+    sampling: dict[str, Any],
+    device: str = CPU,
+    context: int | None = None,
+    dense: str = STORED,
 ) -> Opened:
     """The bundled loop with the checkpoint in the folder `name`, or with the toy."""
     from harmony_py.engines.torch import TorchEngine
@@ -98,16 +113,18 @@ def open_checkpoint(
         chosen = Sampling(**sampling)
     except HarmonyError as problem:
         raise HarmonyError(f"--{str(problem).replace('_', '-', 1)}") from None
-    engine = TorchEngine(load(name, device, context), progress=bar)
+    engine = TorchEngine(load(name, device, context, dense), progress=bar)
     return Opened(engine, chosen, lambda event: _figures(engine, event))
 
 
-def load(name: str, device: str = CPU, context: int | None = None) -> Model:
+def load(name: str, device: str = CPU, context: int | None = None, dense: str = STORED) -> Model:
     """The checkpoint in the folder `name`, or the toy, on `device`."""
     from harmony_py import model
+    from harmony_py.model.progress import quantising
 
+    path = model.toy() if name == TOY else name
     try:
-        return model.load(model.toy() if name == TOY else name, device=device, max_context=context)
+        return model.load(path, device=device, max_context=context, dense=dense, progress=quantising)
     except HarmonyError:
         raise
     except (RuntimeError, AssertionError) as problem:  # so torch says that a device is not there

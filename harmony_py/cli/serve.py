@@ -28,6 +28,8 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from harmony_py.cli.models import add_dense_argument
+
     parser.add_argument("model", nargs="?", type=Path, help="a checkpoint's directory (default: the toy)")
     parser.add_argument("--url", help="ask another server for tokens instead")
     parser.add_argument("--dialect", default="completions", help="what that server speaks; see docs/hosts.md")
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", action="append", help="what requests call the model; may be given again")
     parser.add_argument("--slots", type=int, default=16, help="answers drawn at once (default 16)")
     parser.add_argument("--device", default="cpu", help="where the checkpoint is run (default cpu)")
+    add_dense_argument(parser)
     parser.add_argument("--context", type=int, help="tokens of a prompt and its answer, at most")
     parser.add_argument("--temperature", type=float, help="where requests do not say (default 1; the toy: 0)")
     parser.add_argument("--json", action="store_true", help="the address, as JSON on standard output")
@@ -101,9 +104,13 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def runners_of(options: argparse.Namespace) -> list[Runner]:
     """The engine that was asked for. One that waits for another server gets a thread for each answer."""
+    from harmony_py.cli.models import STORED
+    from harmony_py.errors import HarmonyError
     from harmony_py.serve.runners import Interleaved, require_slots
 
     slots = require_slots(options.slots)
+    if options.dense != STORED and (options.url or options.engine):
+        raise HarmonyError("--dense is a checkpoint's; another engine has its own weights")
     if options.url:
         from harmony_py.engines.http import HttpEngine
 
@@ -114,7 +121,7 @@ def runners_of(options: argparse.Namespace) -> list[Runner]:
     from harmony_py.cli.models import TOY, load
     from harmony_py.serve.batched import Batched
 
-    model = load(str(options.model or TOY), options.device, options.context)
+    model = load(str(options.model or TOY), options.device, options.context, options.dense)
     return [Batched(model, slots=slots)]
 
 

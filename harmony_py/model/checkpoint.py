@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from harmony_py.errors import CheckpointError
-from harmony_py.model import config_json, memory
-from harmony_py.model.layouts import LAYOUTS
+from harmony_py.model import config_json, int8, memory
+from harmony_py.model.layouts import LAYOUTS, QUANTISED
 from harmony_py.model.mxfp4 import NAN_SCALE
 from harmony_py.model.safetensors_file import DTYPES, SafetensorsFile
 
@@ -78,10 +78,18 @@ class Checkpoint:
 
     def bytes(self, dtype: torch.dtype | None = None) -> int:
         """How many bytes the weights have as they are stored, or with what is not MXFP4 in `dtype`."""
+        return sum(self._bytes(entry, dtype) for entry in self._entries)
+
+    def bytes_with_int8(self) -> int:
+        """How many they have once `int8.quantised` has been at them, and what it read is let go."""
         return sum(
-            math.prod(entry.shape) * (self._dtype(entry) if entry.packed or dtype is None else dtype).itemsize
+            int8.bytes_of(entry.shape) if entry.field in QUANTISED else self._bytes(entry)
             for entry in self._entries
         )
+
+    def _bytes(self, entry: Entry, dtype: torch.dtype | None = None) -> int:
+        kind = self._dtype(entry) if entry.packed or dtype is None else dtype
+        return math.prod(entry.shape) * kind.itemsize
 
     def check(self) -> None:
         """Read everything: no scale of MXFP4 is NaN, every number is finite, the index tells the truth.

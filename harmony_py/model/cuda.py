@@ -18,7 +18,7 @@ import torch
 from harmony_py.model.forward import Decoder, check_room
 from harmony_py.model.kernels.triton import attend, dense, experts, on_device_of, route
 from harmony_py.model.rope import Turns, turns
-from harmony_py.model.weights import Mxfp4
+from harmony_py.model.weights import Int8, Mxfp4, unquantised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +56,9 @@ class StepDecoder(Decoder):
 
 
 def decoder(config: ModelConfig, weights: Weights, kernels: Kernels, dtype: torch.dtype) -> Decoder:
-    """See `forward.decoder`. Experts that are not packed have no step."""
-    if not all(isinstance(layer.experts.gate_up, Mxfp4) for layer in weights.layers):
+    """See `forward.decoder`. Experts that are not packed have no step, nor has anything in eight bits."""
+    packed = all(isinstance(layer.experts.gate_up, Mxfp4) for layer in weights.layers)
+    if not packed or isinstance(weights.unembedding, Int8):
         return Decoder(config, weights, kernels, dtype)
     made = StepDecoder(config, weights, kernels, dtype)
     made.step = Step(config, weights, dtype)
@@ -157,23 +158,25 @@ class Step:
             self._attend(count, index, layer.attention)
             said = self._consult(count, layer.experts)
         self._normalise(count, said, self.weights.norm)
-        dense.linear(self.normal[:count], self.weights.unembedding, None, None, self.logits[:count])
+        unembedding = unquantised(self.weights.unembedding)
+        dense.linear(self.normal[:count], unembedding, None, None, self.logits[:count])
 
     def _normalise(self, count: int, said: Tensor | None, norm: Tensor) -> None:
         route.normalise(self.x[:count], said, norm, self.config.norm_eps, self.normal[:count])
 
     def _attend(self, count: int, index: int, weights: Attention) -> None:
         config, window = self.config, self.config.window(index)
-        parts = (weights.query, weights.query_bias), (weights.key, weights.key_bias)
-        dense.project(self.normal[:count], (*parts, (weights.value, weights.value_bias)), self.projected)
+        query, key, value, out = map(unquantised, (weights.query, weights.key, weights.value, weights.out))
+        parts = (query, weights.query_bias), (key, weights.key_bias), (value, weights.value_bias)
+        dense.project(self.normal[:count], parts, self.projected)
         start = MOST * (2 + index * _FIELDS)
         where = attend.Where(self.inputs[MOST:], self.inputs[start:])
-        query = self.query[:count]
-        attend.turn_and_write(self.projected, self.turns, where, query, config.kv_heads)
+        queries = self.query[:count]
+        attend.turn_and_write(self.projected, self.turns, where, queries, config.kv_heads)
         found = attend.Parts(self.mixed_parts, self.highest, self.total)
-        attend.attend(query, where, weights.sinks, window, config.kv_heads, found, self.mixed)
+        attend.attend(queries, where, weights.sinks, window, config.kv_heads, found, self.mixed)
         x = self.x[:count]
-        dense.linear(self.mixed[:count], weights.out, weights.out_bias, x, x)
+        dense.linear(self.mixed[:count], out, weights.out_bias, x, x)
 
     def _consult(self, count: int, weights: Experts) -> Tensor:
         config = self.config

@@ -88,18 +88,18 @@ class Decoder(NamedTuple):
         return logits
 
     def _attend(self, x: Tensor, index: int, weights: Attention, turn: Turns, rows: Sequence[Row]) -> Tensor:
-        config, linear = self.config, self.kernels.linear
+        config, dense = self.config, self.kernels.dense
         x = normalise(x, weights.norm, config.norm_eps)
-        queries = turn(linear(x, weights.query, weights.query_bias).view(-1, config.heads, config.head_dim))
-        keys = turn(linear(x, weights.key, weights.key_bias).view(-1, config.kv_heads, config.head_dim))
-        values = linear(x, weights.value, weights.value_bias).view(-1, config.kv_heads, config.head_dim)
+        queries = turn(dense(x, weights.query, weights.query_bias).view(-1, config.heads, config.head_dim))
+        keys = turn(dense(x, weights.key, weights.key_bias).view(-1, config.kv_heads, config.head_dim))
+        values = dense(x, weights.value, weights.value_bias).view(-1, config.kv_heads, config.head_dim)
         mixed = []
         lengths = [len(row.ids) for row in rows]
         parts = (torch.split(each, lengths) for each in (queries, keys, values))
         for row, query, key, value in zip(rows, *parts, strict=True):
             seen, read = row.cache.write(index, key.transpose(0, 1), value.transpose(0, 1))
             mixed.append(attention(query, seen, read, weights.sinks, config.window(index)))
-        return linear(mixed[0] if len(mixed) == 1 else torch.cat(mixed), weights.out, weights.out_bias)
+        return dense(mixed[0] if len(mixed) == 1 else torch.cat(mixed), weights.out, weights.out_bias)
 
     def _consult(self, x: Tensor, weights: Experts) -> Tensor:
         x = normalise(x, weights.norm, self.config.norm_eps)
@@ -117,7 +117,7 @@ class Decoder(NamedTuple):
         x = normalise(torch.cat(wanted), self.weights.norm, self.config.norm_eps)
         if not len(x):
             return [x.new_empty(0, self.config.vocab, dtype=torch.float32) for _ in rows]
-        logits = self.kernels.linear(x, self.weights.unembedding, None)
+        logits = self.kernels.dense(x, self.weights.unembedding)
         # Row by row: memory for all of them at once would be mapped anew, and its pages cleared, each step.
         return [each.float() for each in torch.split(logits, [row.wanted for row in rows])]
 
@@ -143,7 +143,7 @@ class Decoder(NamedTuple):
     def bytes_per_token(self, length: int) -> int:
         """What one token alone reads behind `length` others: weights, packed or not, and the cache."""
         config, layer = self.config, self.weights.layers[0]
-        dense = sum(tensor.nbytes for tensor in layer.attention)
+        dense = sum(part.nbytes for tensor in layer.attention for part in _tensors(tensor))
         experts = layer.experts
         dense += experts.norm.nbytes + experts.router.nbytes + experts.router_bias.nbytes
         matrices = [
@@ -153,7 +153,8 @@ class Decoder(NamedTuple):
             experts.down_bias,
         ]
         chosen = sum(tensor.nbytes for tensor in matrices) * config.experts_per_token // config.experts
-        head = self.weights.unembedding.nbytes + self.weights.norm.nbytes + self.weights.embedding[0].nbytes
+        ends = [*_tensors(self.weights.unembedding), self.weights.norm, self.weights.embedding[0]]
+        head = sum(tensor.nbytes for tensor in ends)
         return config.layers * (dense + chosen) + head + config.cache_bytes(length, self.dtype.itemsize)
 
 

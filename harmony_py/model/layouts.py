@@ -14,7 +14,7 @@ import torch
 from harmony_py.errors import CheckpointError
 from harmony_py.model.config import GROUP
 from harmony_py.model.mxfp4 import unpack
-from harmony_py.model.weights import Mxfp4, build, shapes
+from harmony_py.model.weights import Mxfp4, build, shapes, unquantised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harmony_py.model.config import ModelConfig
-    from harmony_py.model.weights import Weights
+    from harmony_py.model.weights import Int8, Weights
 
 _QKV: Final = ("attention.query", "attention.key", "attention.value")
+QUANTISED: Final = ("unembedding", "attention.qkv", "attention.out", *_QKV)
+"""What `int8.quantised` makes small, in any layout."""
+
 _MATRICES: Final = ("experts.gate_up", "experts.down")
 
 
@@ -86,13 +89,13 @@ class Layout(NamedTuple):
         return build(config.layers, get)
 
 
-def stored(entry: Entry, get: Callable[[str, int | None], Tensor | Mxfp4]) -> Tensor:
+def stored(entry: Entry, get: Callable[[str, int | None], Tensor | Mxfp4 | Int8]) -> Tensor:
     """What a file holds as `entry`, out of the weights, which `get` gives as to `weights.build`."""
     field, _, form = entry.field.rpartition(".")
     if field in _MATRICES:
         matrix = get(field, entry.layer)
         if form == "turned":
-            dense = unpack(matrix, torch.bfloat16) if isinstance(matrix, Mxfp4) else matrix
+            dense = unpack(matrix, torch.bfloat16) if isinstance(matrix, Mxfp4) else _plain(matrix)
             return dense.transpose(1, 2)
         if not isinstance(matrix, Mxfp4):
             raise CheckpointError(f"layer {entry.layer}, {field}: expected MXFP4; quantise it first")
@@ -103,9 +106,9 @@ def stored(entry: Entry, get: Callable[[str, int | None], Tensor | Mxfp4]) -> Te
     return _plain(get(entry.field, entry.layer))
 
 
-def _plain(tensor: Tensor | Mxfp4) -> Tensor:
+def _plain(tensor: Tensor | Mxfp4 | Int8) -> Tensor:
     assert not isinstance(tensor, Mxfp4), "only the experts' matrices are packed"
-    return tensor
+    return unquantised(tensor)
 
 
 def _stored_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -45,6 +45,21 @@ def _(x: Tensor, blocks: Tensor, scales: Tensor, bias: Tensor | None = None) -> 
 
 
 @custom_op(
+    "harmony_py::int8_linear",
+    mutates_args=(),
+    schema="(Tensor x, Tensor numbers, Tensor scales, Tensor? bias=None) -> Tensor",
+)
+def int8_linear(x: Tensor, numbers: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
+    """See `ops.int8_linear`."""
+    return ops.kernels("auto", x.device).int8_linear(x, numbers, scales, bias)
+
+
+@int8_linear.register_fake
+def _(x: Tensor, numbers: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
+    return x.new_empty(x.shape[0], numbers.shape[0])
+
+
+@custom_op(
     "harmony_py::moe",
     mutates_args=(),
     schema=(

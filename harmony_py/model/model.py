@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from harmony_py.errors import CheckpointError, SamplingError
-from harmony_py.model import checkpoint, memory, reference
+from harmony_py.model import checkpoint, int8, memory, reference
 from harmony_py.model.cache import Cache
 from harmony_py.model.forward import CHUNK, decoder
 from harmony_py.model.generate import Answer, Batch, Generation, Options, checked_prompt, start
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 DTYPES: Final = {"auto": torch.bfloat16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
+DENSE: Final = ("stored", "int8")
+"""How matrices are held that are not MXFP4."""
+
 
 def load(
     path: str | PathLike[str],
@@ -37,6 +40,8 @@ def load(
     dtype: str | torch.dtype = "auto",
     kernels: str = "auto",
     max_context: int | None = None,
+    dense: str = "stored",
+    progress: Progress | None = None,
 ) -> Model:
     """The model in the directory `path`, in any of the layouts that `checkpoint` knows.
 
@@ -45,6 +50,10 @@ def load(
     read, since one that is NaN would spoil every answer. `max_context` limits what prompt and answer may come
     to. `kernels` are `ops.kernels`' names; `"triton"`, for GPUs, has never run on a device, only in Triton's
     interpreter, and `"auto"` takes it there only once it has computed what torch does.
+
+    `dense="int8"`, on the CPU, rounds attention's matrices and the unembedding to eight bits (`int8.py`): a
+    copy of about half their size, which takes some seconds to make and less time to read for each token.
+    Answers may differ then. `progress` is told after each matrix how many are done, of how many.
 
     Raises `CheckpointError` if the files are not right, or if `device` has not the memory for the weights and
     one conversation of `max_context` tokens.
@@ -57,12 +66,18 @@ def load(
     if not 0 < context <= opened.config.max_context:
         expected = f"a number of tokens from 1 to {opened.config.max_context}"
         raise CheckpointError(f"max_context: expected {expected}, found {max_context!r}")
-    needed = opened.bytes() + opened.config.cache_bytes(context, wanted.itemsize)
+    if dense not in DENSE:
+        raise CheckpointError(f"dense: expected one of {', '.join(DENSE)}, found {dense!r}")
+    if dense == "int8" and torch.device(device).type != "cpu":
+        raise CheckpointError(f"dense 'int8': expected the device to be the CPU, found {device}")
+    weights_bytes = opened.bytes_with_int8() if dense == "int8" else opened.bytes()
+    needed = weights_bytes + opened.config.cache_bytes(context, wanted.itemsize)
     memory.require(needed, device, f"the weights of {opened.path} and a context of {context} tokens")
     opened.check_scales()
-    return Model(
-        opened.config, opened.weights(device), dtype=wanted, kernels=kernels, max_context=max_context
-    )
+    weights = opened.weights(device)
+    if dense == "int8":
+        weights = int8.quantised(weights, progress)
+    return Model(opened.config, weights, dtype=wanted, kernels=kernels, max_context=max_context)
 
 
 class Model:

@@ -1,7 +1,7 @@
-"""The three heavy operations of the model in plain torch, what every kernel is compared with; and the choice.
+"""The four heavy operations of the model in plain torch, what every kernel is compared with; and the choice.
 
 Numbers are computed in the type of `x`; weights are unpacked or cast to it as they are used. An
-implementation is a module with three functions of these names and signatures.
+implementation is a module with functions of these names and signatures.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import torch
 from torch.nn import functional
 
 from harmony_py.errors import HarmonyError
+from harmony_py.model import int8
 from harmony_py.model.config import SWIGLU_ALPHA
 from harmony_py.model.mxfp4 import unpack
-from harmony_py.model.weights import Experts, Mxfp4
+from harmony_py.model.weights import Experts, Int8, Mxfp4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def mxfp4_linear(x: Tensor, blocks: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
     """`x` [m, k] times a matrix in MXFP4 [n, k], plus `bias` [n]."""
     return linear(x, unpack(Mxfp4(blocks, scales), x.dtype), bias)
+
+
+def int8_linear(x: Tensor, numbers: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x` [m, k] times a matrix in eight bits [n, k], plus `bias` [n].
+
+    In float32 at least, which has its numbers exactly, and rounded once to the type of `x`.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return linear(x.to(wide), int8.unpack(Int8(numbers, scales)), bias).to(x.dtype)
 
 
 def moe(
@@ -116,6 +126,13 @@ class Kernels(NamedTuple):
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     mxfp4_linear: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     moe: Moe
+    int8_linear: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor] = int8_linear
+
+    def dense(self, x: Tensor, matrix: Tensor | Int8, bias: Tensor | None = None) -> Tensor:
+        """`linear` of a matrix in either form."""
+        if isinstance(matrix, Int8):
+            return self.int8_linear(x, *matrix, bias)
+        return self.linear(x, matrix, bias)
 
     def mixture(self, x: Tensor, chosen: Tensor, shares: Tensor, experts: Experts, limit: float) -> Tensor:
         """`moe` of a layer's experts, whichever form they are in. Dense ones have no kernel but torch's."""
@@ -154,7 +171,9 @@ def kernels(name: str = "auto", device: str | torch.device = "cpu") -> Kernels:
     if home not in (None, kind):
         raise HarmonyError(f"kernels {name!r}: expected a device of type {home}, found {kind}")
     module = import_module(f"harmony_py.model.{module_name}")
-    return Kernels(name, module.linear, module.mxfp4_linear, module.moe)
+    # Triton has none: what torch computes is right on any device.
+    of_int8 = getattr(module, "int8_linear", int8_linear)
+    return Kernels(name, module.linear, module.mxfp4_linear, module.moe, of_int8)
 
 
 def _made_for(device: str | torch.device) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from harmony_py.errors import HarmonyError
-from harmony_py.model.ops import TORCH, linear
+from harmony_py.model.ops import TORCH
 from harmony_py.model.rope import turns
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def forward(
     for index, layer in enumerate(weights.layers):
         x = x + attend(x, layer.attention, config, turn, config.window(index))
         x = x + consult(x, layer.experts, config, kernels)
-    return linear(normalise(x, weights.norm, config.norm_eps), weights.unembedding).float()
+    return TORCH.dense(normalise(x, weights.norm, config.norm_eps), weights.unembedding).float()
 
 
 def check_ids(ids: Tensor, config: ModelConfig) -> None:
@@ -64,16 +64,16 @@ def normalise(x: Tensor, scale: Tensor, eps: float) -> Tensor:
 def attend(x: Tensor, weights: Attention, config: ModelConfig, turn: Turns, window: int | None) -> Tensor:
     """What attention adds to `x` [length, hidden]. Each key serves several queries' heads."""
     x = normalise(x, weights.norm, config.norm_eps)
-    query = linear(x, weights.query, weights.query_bias).view(-1, config.heads, config.head_dim)
-    key = linear(x, weights.key, weights.key_bias).view(-1, config.kv_heads, config.head_dim)
-    value = linear(x, weights.value, weights.value_bias).view(-1, config.kv_heads, config.head_dim)
+    query = TORCH.dense(x, weights.query, weights.query_bias).view(-1, config.heads, config.head_dim)
+    key = TORCH.dense(x, weights.key, weights.key_bias).view(-1, config.kv_heads, config.head_dim)
+    value = TORCH.dense(x, weights.value, weights.value_bias).view(-1, config.kv_heads, config.head_dim)
     shared = config.heads // config.kv_heads
     key, value = turn(key).repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
     scores = torch.einsum("qhd,khd->hqk", turn(query), key).float() / config.head_dim**0.5
     scores = scores.masked_fill(hidden(len(x), window).to(x.device), -torch.inf)
     shares = softmax_with_sink(scores, weights.sinks[:, None, None]).to(x.dtype)
     mixed = torch.einsum("hqk,khd->qhd", shares, value).flatten(1)
-    return linear(mixed, weights.out, weights.out_bias)
+    return TORCH.dense(mixed, weights.out, weights.out_bias)
 
 
 def hidden(length: int, window: int | None) -> Tensor:
@@ -91,7 +91,7 @@ def softmax_with_sink(scores: Tensor, sinks: Tensor) -> Tensor:
 def consult(x: Tensor, weights: Experts, config: ModelConfig, kernels: Kernels) -> Tensor:
     """What the experts add to `x` [length, hidden]."""
     x = normalise(x, weights.norm, config.norm_eps)
-    chosen, shares = route(linear(x, weights.router, weights.router_bias), config.experts_per_token)
+    chosen, shares = route(TORCH.dense(x, weights.router, weights.router_bias), config.experts_per_token)
     return kernels.mixture(x, chosen, shares, weights, config.swiglu_limit)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from harmony_py.model.config import ModelConfig
     from harmony_py.model.layouts import Layout
-    from harmony_py.model.weights import Mxfp4, Weights
+    from harmony_py.model.weights import Int8, Mxfp4, Weights
 
 
 def save(
@@ -72,7 +72,7 @@ def _save(
     layout: Layout,
     shards: int,
     dtype: torch.dtype,
-    get: Callable[[str, int | None], Tensor | Mxfp4],
+    get: Callable[[str, int | None], Tensor | Mxfp4 | Int8],
 ) -> None:
     path.mkdir(parents=True, exist_ok=True)
     if any(path.glob("*.safetensors")):

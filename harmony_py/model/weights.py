@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harmony_py.errors import CheckpointError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,18 +23,36 @@ class Mxfp4(NamedTuple):
     """uint8 [..., rows, columns / 32]: powers of two, 127 for one."""
 
 
+class Int8(NamedTuple):
+    """A matrix in eight bits: 32 numbers of a row share a scale. No file holds one; `int8` makes them."""
+
+    numbers: Tensor
+    """int8 [rows, columns]"""
+    scales: Tensor
+    """bfloat16 [rows, columns / 32]"""
+
+
+def unquantised(matrix: Tensor | Int8) -> Tensor:
+    """`matrix` itself; raises `CheckpointError` for one in eight bits."""
+    if isinstance(matrix, Int8):
+        raise CheckpointError(
+            "expected matrices as they are stored, found one in eight bits; load them without dense='int8'"
+        )
+    return matrix
+
+
 class Attention(NamedTuple):
     norm: Tensor
     """[hidden]"""
-    query: Tensor
+    query: Tensor | Int8
     """[heads * head_dim, hidden]"""
     query_bias: Tensor
-    key: Tensor
+    key: Tensor | Int8
     """[kv_heads * head_dim, hidden]"""
     key_bias: Tensor
-    value: Tensor
+    value: Tensor | Int8
     value_bias: Tensor
-    out: Tensor
+    out: Tensor | Int8
     """[hidden, heads * head_dim]"""
     out_bias: Tensor
     sinks: Tensor
@@ -64,7 +84,7 @@ class Weights(NamedTuple):
     layers: tuple[Layer, ...]
     norm: Tensor
     """[hidden]"""
-    unembedding: Tensor
+    unembedding: Tensor | Int8
     """[vocab, hidden]"""
 
 
@@ -112,7 +132,7 @@ def build(layers: int, get: Callable[[str, int | None], Any]) -> Weights:
     )
 
 
-def pick(weights: Weights, name: str, layer: int | None) -> Tensor | Mxfp4:
+def pick(weights: Weights, name: str, layer: int | None) -> Tensor | Mxfp4 | Int8:
     """What `build` asked for under `name`."""
     if layer is None:
         return getattr(weights, name)  # type: ignore[no-any-return]

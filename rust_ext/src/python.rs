@@ -17,7 +17,7 @@ use crate::{
 };
 use ids::TokenBuffer;
 use incremental::IncrementalEncoder;
-use kernels::{kernel_implementations, kernel_linear, kernel_moe, kernel_mxfp4_linear};
+use kernels::{kernel_implementations, kernel_int8_linear, kernel_linear, kernel_moe, kernel_mxfp4_linear};
 use policy::{Argument, Special};
 use pyo3::{
     exceptions::{PyKeyError, PyValueError},
@@ -360,7 +360,7 @@ fn class_ranges(bits: u8) -> Vec<(u32, u32)> {
 mod _rust {
     #[pymodule_export]
     use super::{
-        Core, IncrementalEncoder, class_ranges, kernel_implementations, kernel_linear, kernel_moe,
-        kernel_mxfp4_linear, vocabulary,
+        Core, IncrementalEncoder, class_ranges, kernel_implementations, kernel_int8_linear, kernel_linear,
+        kernel_moe, kernel_mxfp4_linear, vocabulary,
     };
 }

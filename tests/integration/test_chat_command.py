@@ -286,7 +286,12 @@ def test_a_server_is_talked_with(folder: Path) -> None:
         (["--tool", "tools.py:by_place"], "by_place: a model passes arguments by name"),
         (["--model", "nowhere"], "nowhere/config.json: No such file"),
         (["--url", "http://127.0.0.1:9", "--key-from", "NO_SUCH_KEY"], "--key-from: expected an environment"),
-        (["--url", "http://127.0.0.1:9", "--context", "9"], "--context and --device are a checkpoint's"),
+        (["--url", "http://127.0.0.1:9", "--context", "9"], "--context, --device and --dense are"),
+        (["--url", "http://127.0.0.1:9", "--dense", "int8"], "--context, --device and --dense are"),
+        (
+            ["--dense", "int8", "--device", "meta"],
+            "dense 'int8': expected the device to be the CPU, found meta",
+        ),
         (["--device", "nonsense"], "--device nonsense: "),
         (["--context", "999999999"], "max_context: expected a number of tokens from 1 to"),
         (["--temperature", "-1"], "--temperature: expected a finite number from 0"),

@@ -131,6 +131,14 @@ def test_conversations_that_it_has_not_seen() -> None:
         assert right >= share * count - by_chance, kind
 
 
+def test_in_eight_bits_it_says_the_same(model: Model, checkpoint: Path) -> None:
+    friends = [Friend(each, opening("medium")) for each in (model, load(checkpoint, dense="int8"))]
+    for question in ("What is the weather in Oslo?", "My name is Ada."):
+        exact, found = (friend.hears(question) for friend in friends)
+        assert found == exact
+    assert friends[0].chat.messages == friends[1].chat.messages
+
+
 def test_it_says_so_where_there_is_no_tool_or_the_tool_fails(model: Model) -> None:
     assert Friend(model, opening(tools=[])).hears("What is the weather in Oslo?") == talk.NO_TOOL
 

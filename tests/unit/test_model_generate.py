@@ -351,6 +351,8 @@ def test_a_bar_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> 
         assert shown in stream.getvalue()
         assert bool(stream.getvalue()) == bool(shown)
     assert stream.getvalue().endswith("\r\x1b[K")
+    progress.quantising(1, 97)
+    assert stream.getvalue().endswith("] 1 of 97 matrices")
 
 
 def test_statistics_add_up() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harmony_py.errors import HarmonyError
-from harmony_py.model import library, ops
+from harmony_py.model import int8, library, ops
 from harmony_py.model.mxfp4 import unpack
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import forward
@@ -122,6 +122,7 @@ ARGUMENTS = {
         EXPERTS.gate_up.scales[0],
         EXPERTS.gate_up_bias[0],
     ),
+    "int8_linear": lambda: (some_numbers(3, 64), *int8.quantise(some_numbers(5, 64)), some_numbers(5)),
     "moe": lambda: moe_arguments(3),
 }
 

@@ -11,9 +11,13 @@ import pytest
 
 from harmony_py.cli import MISUSED, main, serve
 from harmony_py.errors import HarmonyError
+from harmony_py.model import random_checkpoint
+from harmony_py.model.weights import Int8
+from harmony_py.serve.batched import Batched
 from harmony_py.serve.runners import Interleaved
 from harmony_py.serve.server import listen
 from harmony_py.serve.settings import Settings
+from tests.tiny_models import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,11 +102,20 @@ def test_an_engine_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             serve.runners_of(parsed(["--engine", spelled]))
 
 
+def test_a_checkpoint_in_eight_bits_is_served(tmp_path: Path) -> None:
+    random_checkpoint(tmp_path, TINY, seed=1)
+    [runner] = serve.runners_of(parsed([str(tmp_path), "--dense", "int8", "--context", "99"]))
+    assert isinstance(runner, Batched)
+    assert isinstance(runner._model.weights.unembedding, Int8)
+
+
 def test_misuse_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "a-model", "--url", "http://x"]) == MISUSED
     assert "not both" in capsys.readouterr().err
     assert main(["serve", "--slots", "0"]) == MISUSED
     assert "slots" in capsys.readouterr().err
+    assert main(["serve", "--url", "http://x", "--dense", "int8"]) == MISUSED
+    assert "--dense is a checkpoint's" in capsys.readouterr().err
     assert main(["serve", "/no/such/model"]) == MISUSED
     assert "/no/such/model" in capsys.readouterr().err
     assert main(["serve", "--device", "no-such-device"]) == MISUSED

@@ -9,19 +9,19 @@ from typing import Final
 
 from harmony_py.cli.measure import Figure
 from harmony_py.cli.measure.messages import conversation
-from harmony_py.cli.models import CPU, TOY, load
+from harmony_py.cli.models import CPU, STORED, TOY, load
 
 TOKENS: Final = 32
 READ_BYTES: Final = 1 << 28
 
 
-def decode(model: str, repeats: int, device: str = CPU) -> list[Figure]:
+def decode(model: str, repeats: int, device: str = CPU, dense: str = STORED) -> list[Figure]:
     """Tokens a second behind a short prompt, and which share of the memory's speed that is."""
     from harmony_py import chat
     from harmony_py.format.encoding import load_harmony_encoding
     from harmony_py.model import Sampling
 
-    loaded = load(model, device)
+    loaded = load(model, device, dense=dense)
     prompt = load_harmony_encoding().render_conversation_for_completion(conversation(chat, 1))
     # Without stop tokens it draws as many as it is told, whatever they mean.
     sampling = Sampling(temperature=0, max_tokens=TOKENS, stop=())

@@ -15,7 +15,7 @@ import torch
 from harmony_py.engines.merges import merges, printable
 from harmony_py.errors import CheckpointError
 from harmony_py.model import checkpoint
-from harmony_py.model.weights import Mxfp4
+from harmony_py.model.weights import Mxfp4, unquantised
 from harmony_py.tokenizer import vocab
 from harmony_py.tokenizer.special import ENCODABLE, END_OF_TEXT, N_VOCAB, RETURN, START_OF_TEXT
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harmony_py.model.config import ModelConfig
-    from harmony_py.model.weights import Layer, Weights
+    from harmony_py.model.weights import Int8, Layer, Weights
 
 ARCHITECTURE: Final = "gpt-oss"
 
@@ -161,7 +161,8 @@ class _Tensor(NamedTuple):
         return {_F32.id: count * 4, _BF16.id: count * 2, _MXFP4.id: count // 32 * 17}[self.kind.id]
 
 
-def _plain(name: str, kind: _Kind, tensor: Tensor) -> _Tensor:
+def _plain(name: str, kind: _Kind, matrix: Tensor | Int8) -> _Tensor:
+    tensor = unquantised(matrix)
     return _Tensor(name, tuple(tensor.shape), kind, lambda: tensor)
 
 

@@ -16,7 +16,7 @@ from harmony_py.model.cache import Cache
 from harmony_py.model.config import ModelConfig
 from harmony_py.model.forward import Decoder, Row
 from harmony_py.model.random_weights import random_field
-from harmony_py.model.weights import Mxfp4, build
+from harmony_py.model.weights import Mxfp4, build, unquantised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def _operations(
     one = experts.gate_up.blocks[1], experts.gate_up.scales[1], experts.gate_up_bias[1]
     up, down = (*experts.gate_up, experts.gate_up_bias), (*experts.down, experts.down_bias)
     arguments = {
-        "linear": (attention.query, attention.query_bias),
+        "linear": (unquantised(attention.query), attention.query_bias),
         "mxfp4_linear": one,
         "moe": (chosen, shares, *up, *down, SMALL.swiglu_limit),
     }

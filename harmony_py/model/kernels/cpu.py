@@ -1,9 +1,9 @@
 """The heavy operations on the processor, by the Rust core: `ops`' functions with the same signatures.
 
-Weights are read where they lie, packed or in bf16, on as many threads as torch is set to. Tokens in float32
-are computed in float32. Those in bfloat16 are multiplied as they are and summed in float32; `moe` keeps
-float32 up to its activation, so that it rounds twice where `ops.moe` rounds after every step. Neither the
-number of threads nor the tokens beside one change a bit of its result.
+Weights are read where they lie, packed, in eight bits or in bf16, on as many threads as torch is set to.
+Tokens in float32 are computed in float32. Those in bfloat16 are multiplied as they are and summed in float32;
+`moe` keeps float32 up to its activation, so that it rounds twice where `ops.moe` rounds after every step.
+Neither the number of threads nor the tokens beside one change a bit of its result.
 
 Tokens of another type, or elsewhere than on the processor, are left to `ops`.
 """
@@ -19,7 +19,7 @@ from harmony_py.errors import HarmonyError
 from harmony_py.model import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -38,17 +38,7 @@ def linear(
     """See `ops.linear`."""
     if not supports(x, weight):
         return ops.linear(x, weight, bias)
-    out = _result((*x.shape[:1], *weight.shape[:1]), x, weight, bias)
-    if out.numel():
-        _rust.kernel_linear(
-            _lend(x.contiguous()),
-            _lend(weight),
-            bias if bias is None else _lend(bias),
-            _lend(out),
-            threads=torch.get_num_threads(),
-            implementation=implementation,
-        )
-    return out
+    return _times(_rust.kernel_linear, x, (weight,), bias, implementation)
 
 
 def mxfp4_linear(
@@ -62,18 +52,21 @@ def mxfp4_linear(
     """See `ops.mxfp4_linear`."""
     if not supports(x):
         return ops.mxfp4_linear(x, blocks, scales, bias)
-    out = _result((*x.shape[:1], *blocks.shape[:1]), x, bias)
-    if out.numel():
-        _rust.kernel_mxfp4_linear(
-            _lend(x.contiguous()),
-            _lend(blocks),
-            _lend(scales),
-            bias if bias is None else _lend(bias),
-            _lend(out),
-            threads=torch.get_num_threads(),
-            implementation=implementation,
-        )
-    return out
+    return _times(_rust.kernel_mxfp4_linear, x, (blocks, scales), bias, implementation)
+
+
+def int8_linear(
+    x: Tensor,
+    numbers: Tensor,
+    scales: Tensor,
+    bias: Tensor | None = None,
+    *,
+    implementation: str | None = None,
+) -> Tensor:
+    """See `ops.int8_linear`."""
+    if not supports(x):
+        return ops.int8_linear(x, numbers, scales, bias)
+    return _times(_rust.kernel_int8_linear, x, (numbers, scales), bias, implementation)
 
 
 def moe(
@@ -107,6 +100,27 @@ def moe(
             _lend(down_scales),
             _lend(down_bias),
             limit,
+            _lend(out),
+            threads=torch.get_num_threads(),
+            implementation=implementation,
+        )
+    return out
+
+
+def _times(
+    kernel: Callable[..., None],
+    x: Tensor,
+    weights: tuple[Tensor, ...],
+    bias: Tensor | None,
+    implementation: str | None,
+) -> Tensor:
+    """`x` times the matrix that `weights` are."""
+    out = _result((*x.shape[:1], *weights[0].shape[:1]), x, *weights, bias)
+    if out.numel():
+        kernel(
+            _lend(x.contiguous()),
+            *map(_lend, weights),
+            bias if bias is None else _lend(bias),
             _lend(out),
             threads=torch.get_num_threads(),
             implementation=implementation,

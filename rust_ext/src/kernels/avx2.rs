@@ -3,17 +3,17 @@
 use super::{
     kernel::Kernel,
     matrix::{BLOCK, BLOCK_BYTES, TABLE_LOWER, TABLE_UPPER},
-    number::Bf16,
+    number::{Bf16, Number},
     tiles::{multiply, packed, padded},
 };
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128,
+    __m256, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128,
     _mm_movehdup_ps, _mm_movehl_ps, _mm_set1_epi8, _mm_srli_epi16, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cmpeq_epi32,
-    _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_mul_ps, _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_unpackhi_epi8,
-    _mm256_unpacklo_epi8,
+    _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
+    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_or_si256,
+    _mm256_set_m128i, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_unpackhi_epi8, _mm256_unpacklo_epi8,
 };
 
 /// As the bytes fall when both halves of each are looked up and put together in lanes.
@@ -27,22 +27,34 @@ const ORDER: [u8; BLOCK] = {
     order
 };
 
-pub static KERNEL: Kernel<f32> =
-    Kernel { order: &ORDER, bf16: multiply_bf16, f32: Some(multiply_f32), packed, is_exact: |_| true };
+pub static KERNEL: Kernel<f32> = Kernel {
+    order: &ORDER,
+    bf16: multiply_bf16,
+    f32: Some(multiply_f32),
+    int8: Some(int8),
+    packed,
+    is_exact: |_| true,
+};
 
 multiply!(
-    multiply_bf16(Bf16, f32), features "avx2,fma", lanes 8, tiles [4 x 2, 1 x 1],
+    multiply_bf16(Bf16, f32), features "avx2,fma", lanes 8, tiles [4 x 2, 4 x 1],
     zero _mm256_setzero_ps, weights load_bf16, numbers load, add add, sum sum
 );
 
 multiply!(
-    multiply_f32(f32, f32), features "avx2,fma", lanes 8, tiles [4 x 2, 1 x 1],
+    multiply_f32(f32, f32), features "avx2,fma", lanes 8, tiles [4 x 2, 4 x 1],
     zero _mm256_setzero_ps, weights load, numbers load, add add, sum sum
 );
 
 packed!(
-    f32, features "avx2,fma", lanes 8, vectors 4, tiles [1 x 4, 2 x 2, 4 x 1],
-    zero _mm256_setzero_ps, expand expanded, weights weights, numbers load, add add,
+    packed([u8; BLOCK_BYTES], u8, f32), features "avx2,fma", lanes 8, vectors 4, tiles [1 x 4, 2 x 2, 4 x 1],
+    zero _mm256_setzero_ps, expand expanded, weights weights, numbers load, add add_block,
+    sum sum
+);
+
+packed!(
+    int8([i8; BLOCK], Bf16, f32), features "avx2,fma", lanes 8, vectors 4, tiles [2 x 4, 2 x 2, 4 x 1],
+    zero _mm256_setzero_ps, expand int8_expanded, weights int8_weights, numbers load, add add_block,
     sum sum
 );
 
@@ -65,6 +77,15 @@ fn load_bf16(numbers: &[Bf16; 8]) -> __m256 {
 #[inline]
 fn add(sum: __m256, weights: __m256, numbers: __m256) -> __m256 {
     _mm256_fmadd_ps(weights, numbers, sum)
+}
+
+/// A block's own sum is scaled once, not each of its numbers.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn add_block(sum: __m256, (weights, scale): ([__m256; 4], __m256), numbers: [__m256; 4]) -> __m256 {
+    let [first, second, third, fourth] = weights;
+    let own = add(_mm256_mul_ps(first, numbers[0]), second, numbers[1]);
+    add(sum, add(add(own, third, numbers[2]), fourth, numbers[3]), scale)
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -96,10 +117,10 @@ fn expanded(scales: &[u8]) -> [f32; 16] {
     expanded
 }
 
-/// The weights of a block, in `ORDER`.
+/// The numbers of a block, in `ORDER`, and their scale.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> [__m256; 4] {
+fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> ([__m256; 4], __m256) {
     // SAFETY: arrays of 16 bytes.
     let [upper, lower, bytes] =
         unsafe { [&TABLE_UPPER, &TABLE_LOWER, block].map(|bytes| _mm_loadu_si128(bytes.as_ptr().cast())) };
@@ -108,15 +129,34 @@ fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> [__m256; 4] {
         _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16::<4>(bytes), nibble), _mm_and_si128(bytes, nibble));
     let [upper, lower] =
         [upper, lower].map(|table| _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), indices));
-    let scale = _mm256_set1_ps(scale);
-    let number = |bits: __m256i| _mm256_mul_ps(_mm256_castsi256_ps(bits), scale);
     let first = _mm256_unpacklo_epi8(lower, upper);
     let second = _mm256_unpackhi_epi8(lower, upper);
     let odd = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
-    [
-        number(_mm256_slli_epi32::<16>(first)),
-        number(_mm256_and_si256(first, odd)),
-        number(_mm256_slli_epi32::<16>(second)),
-        number(_mm256_and_si256(second, odd)),
-    ]
+    let numbers = [
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)),
+        _mm256_castsi256_ps(_mm256_and_si256(first, odd)),
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second)),
+        _mm256_castsi256_ps(_mm256_and_si256(second, odd)),
+    ];
+    (numbers, _mm256_set1_ps(scale))
+}
+
+/// Up to sixteen scales.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn int8_expanded(scales: &[Bf16]) -> [f32; 16] {
+    let scales: [Bf16; 16] = if let Some(&scales) = scales.first_chunk() { scales } else { padded(scales) };
+    scales.map(Bf16::to_f32)
+}
+
+/// The numbers of an eight-bit block, and their scale.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn int8_weights(block: &[i8; BLOCK], scale: f32) -> ([__m256; 4], __m256) {
+    let numbers = std::array::from_fn(|index| {
+        // SAFETY: a quarter of the array's 32 bytes.
+        let bytes = unsafe { _mm_loadl_epi64(block.as_ptr().add(8 * index).cast()) };
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+    });
+    (numbers, _mm256_set1_ps(scale))
 }

@@ -3,15 +3,15 @@
 use super::{
     kernel::Kernel,
     matrix::{BLOCK, BLOCK_BYTES, TABLE},
-    number::Bf16,
-    tiles::{multiply, packed},
+    number::{Bf16, Number},
+    tiles::{multiply, packed, padded},
 };
 use std::arch::x86_64::{
     __m512, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm256_loadu_si256, _mm512_castsi512_ps,
-    _mm512_cmpeq_epi32_mask, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_or_epi32, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32,
-    _mm512_storeu_ps,
+    _mm512_cmpeq_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_or_epi32, _mm512_mul_ps,
+    _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
 };
 
 /// The numbers from the lower halves of the bytes, then those from the upper.
@@ -25,8 +25,14 @@ const ORDER: [u8; BLOCK] = {
     order
 };
 
-pub static KERNEL: Kernel<f32> =
-    Kernel { order: &ORDER, bf16: multiply_bf16, f32: Some(multiply_f32), packed, is_exact: |_| true };
+pub static KERNEL: Kernel<f32> = Kernel {
+    order: &ORDER,
+    bf16: multiply_bf16,
+    f32: Some(multiply_f32),
+    int8: Some(int8),
+    packed,
+    is_exact: |_| true,
+};
 
 multiply!(
     multiply_bf16(Bf16, f32), features "avx512f,avx512bw,avx512vl", lanes 16,
@@ -41,9 +47,16 @@ multiply!(
 );
 
 packed!(
-    f32, features "avx512f,avx512bw,avx512vl", lanes 16, vectors 2,
+    packed([u8; BLOCK_BYTES], u8, f32), features "avx512f,avx512bw,avx512vl", lanes 16, vectors 2,
     tiles [2 x 8, 4 x 4, 4 x 2, 4 x 1],
-    zero _mm512_setzero_ps, expand expanded, weights weights, numbers load, add add,
+    zero _mm512_setzero_ps, expand expanded, weights weights, numbers load, add add_both,
+    sum _mm512_reduce_add_ps
+);
+
+packed!(
+    int8([i8; BLOCK], Bf16, f32), features "avx512f,avx512bw,avx512vl", lanes 16, vectors 2,
+    tiles [2 x 8, 4 x 4, 4 x 2, 4 x 1],
+    zero _mm512_setzero_ps, expand padded, weights int8_weights, numbers load, add add_block,
     sum _mm512_reduce_add_ps
 );
 
@@ -66,6 +79,19 @@ fn load_bf16(numbers: &[Bf16; 16]) -> __m512 {
 #[inline]
 fn add(sum: __m512, weights: __m512, numbers: __m512) -> __m512 {
     _mm512_fmadd_ps(weights, numbers, sum)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn add_both(sum: __m512, weights: [__m512; 2], numbers: [__m512; 2]) -> __m512 {
+    add(add(sum, weights[0], numbers[0]), weights[1], numbers[1])
+}
+
+/// A block's own sum is scaled once, not each of its numbers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn add_block(sum: __m512, (weights, scale): ([__m512; 2], __m512), numbers: [__m512; 2]) -> __m512 {
+    add(sum, add(_mm512_mul_ps(weights[0], numbers[0]), weights[1], numbers[1]), scale)
 }
 
 /// Sixteen scales, as `matrix::scale` has them.
@@ -95,4 +121,16 @@ fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> [__m512; 2] {
     // The permutation looks at the lower four bits only.
     let low = _mm512_cvtepu8_epi32(bytes);
     [low, _mm512_srli_epi32::<4>(low)].map(|indices| _mm512_permutexvar_ps(indices, table))
+}
+
+/// The numbers of an eight-bit block, and their scale.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn int8_weights(block: &[i8; BLOCK], scale: Bf16) -> ([__m512; 2], __m512) {
+    let numbers = std::array::from_fn(|index| {
+        // SAFETY: a half of the array's 32 bytes.
+        let bytes = unsafe { _mm_loadu_si128(block.as_ptr().add(16 * index).cast()) };
+        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))
+    });
+    (numbers, _mm512_set1_ps(scale.to_f32()))
 }

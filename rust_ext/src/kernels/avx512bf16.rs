@@ -13,7 +13,7 @@ use super::{
     tiles::{multiply, packed},
 };
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm512_add_epi16, _mm512_and_si512,
+    __m512, __m512bh, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm512_add_epi16, _mm512_and_si512,
     _mm512_broadcast_i32x4, _mm512_cvtepu8_epi32, _mm512_dpbf16_ps, _mm512_loadu_si512,
     _mm512_mask_cmpgt_epu8_mask, _mm512_maskz_loadu_epi8, _mm512_multishift_epi64_epi8, _mm512_or_si512,
     _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_ps,
@@ -32,7 +32,8 @@ const ORDER: [u8; BLOCK] = {
     order
 };
 
-pub static KERNEL: Kernel<Bf16> = Kernel { order: &ORDER, bf16: multiply_bf16, f32: None, packed, is_exact };
+pub static KERNEL: Kernel<Bf16> =
+    Kernel { order: &ORDER, bf16: multiply_bf16, f32: None, int8: None, packed, is_exact };
 
 multiply!(
     multiply_bf16(Bf16, Bf16), features "avx512f,avx512bw,avx512vl,avx512bf16,avx512vbmi", lanes 32,
@@ -41,9 +42,9 @@ multiply!(
 );
 
 packed!(
-    Bf16, features "avx512f,avx512bw,avx512vl,avx512bf16,avx512vbmi", lanes 32, vectors 1,
+    packed([u8; BLOCK_BYTES], u8, Bf16), features "avx512f,avx512bw,avx512vl,avx512bf16,avx512vbmi", lanes 32, vectors 1,
     tiles [2 x 8, 4 x 4, 4 x 2, 4 x 1],
-    zero _mm512_setzero_ps, expand exponents, weights weights, numbers load, add _mm512_dpbf16_ps,
+    zero _mm512_setzero_ps, expand exponents, weights weights, numbers load, add add_only,
     sum _mm512_reduce_add_ps
 );
 
@@ -52,6 +53,12 @@ packed!(
 fn load(numbers: &[Bf16; 32]) -> __m512bh {
     // SAFETY: an array of 64 bytes, and two types of as many.
     unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(numbers.as_ptr().cast())) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vbmi")]
+#[inline]
+fn add_only(sum: __m512, [weights]: [__m512bh; 1], [numbers]: [__m512bh; 1]) -> __m512 {
+    _mm512_dpbf16_ps(sum, weights, numbers)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vbmi")]

@@ -12,6 +12,9 @@ type Multiply<W, X> = unsafe fn(rows: &[W], tokens: &[&[X]], out: &mut [f32]);
 /// The same of packed rows.
 type MultiplyPacked<X> = unsafe fn(blocks: &[u8], scales: &[u8], tokens: &[&[X]], out: &mut [f32]);
 
+/// The same of rows of eight-bit numbers.
+type MultiplyInt8<X> = unsafe fn(numbers: &[i8], scales: &[Bf16], tokens: &[&[X]], out: &mut [f32]);
+
 /// One way to multiply with tokens held as `X`.
 ///
 /// The weights are taken as the numbers they are, products are summed in `f32`, and the order of the sum is
@@ -23,6 +26,8 @@ pub struct Kernel<X: 'static> {
     pub bf16: Multiply<Bf16, X>,
     /// Rows of f32, for tokens that are held as f32.
     pub f32: Option<Multiply<f32, X>>,
+    /// Rows of eight-bit numbers, for tokens that are held as f32. Number times scale is an exact f32.
+    pub int8: Option<MultiplyInt8<X>>,
     /// Packed rows, tokens in `order`.
     pub packed: MultiplyPacked<X>,
     /// Whether `packed` is exact with these scales. Where not, the slow way is taken.
@@ -68,6 +73,11 @@ impl<X: Number> Runnable<X> {
                 let multiply = kernel.f32.expect("tokens are held as f32 where weights are");
                 // SAFETY: as above.
                 unsafe { multiply(rows, tokens, out) };
+            }
+            Weights::Int8 { numbers, scales } => {
+                let multiply = kernel.int8.expect("tokens are held as f32 where weights are eight-bit");
+                // SAFETY: as above.
+                unsafe { multiply(numbers, scales, tokens, out) };
             }
             Weights::Mxfp4 { blocks, scales } => {
                 // SAFETY: as above.

@@ -51,7 +51,7 @@ fn linear_with<X: Number>(
 ) {
     let x = match matrix.weights {
         Weights::Mxfp4 { .. } => Cow::Owned(ordered(kernel, x)),
-        Weights::Bf16(_) | Weights::F32(_) => natural(x),
+        Weights::Bf16(_) | Weights::F32(_) | Weights::Int8 { .. } => natural(x),
     };
     let tokens: Vec<&[X]> = x.chunks_exact(matrix.columns).collect();
     pool::run(plan.threads_for(matrix.bytes()), panels(matrix.rows), |units| {

@@ -42,7 +42,15 @@ pub fn scale(byte: u8) -> f32 {
 pub enum Weights<'a> {
     F32(&'a [f32]),
     Bf16(&'a [Bf16]),
-    Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
+    Mxfp4 {
+        blocks: &'a [u8],
+        scales: &'a [u8],
+    },
+    /// `BLOCK` numbers share a scale here too.
+    Int8 {
+        numbers: &'a [i8],
+        scales: &'a [Bf16],
+    },
 }
 
 /// A matrix, or some rows of one. `weights` has `rows * columns` numbers.
@@ -64,6 +72,9 @@ impl<'a> Matrix<'a> {
                 blocks: &blocks[start / 2..end / 2],
                 scales: &scales[start / BLOCK..end / BLOCK],
             },
+            Weights::Int8 { numbers, scales } => {
+                Weights::Int8 { numbers: &numbers[start..end], scales: &scales[start / BLOCK..end / BLOCK] }
+            }
         };
         Self { rows: range.len(), columns: self.columns, weights }
     }
@@ -73,6 +84,7 @@ impl<'a> Matrix<'a> {
             Weights::F32(values) => size_of_val(values),
             Weights::Bf16(values) => size_of_val(values),
             Weights::Mxfp4 { blocks, scales } => blocks.len() + scales.len(),
+            Weights::Int8 { numbers, scales } => numbers.len() + size_of_val(scales),
         }
     }
 
@@ -85,6 +97,11 @@ impl<'a> Matrix<'a> {
             Weights::Mxfp4 { blocks, scales } => {
                 self.columns.is_multiple_of(BLOCK)
                     && blocks.len() * 2 == numbers
+                    && scales.len() * BLOCK == numbers
+            }
+            Weights::Int8 { numbers: values, scales } => {
+                self.columns.is_multiple_of(BLOCK)
+                    && values.len() == numbers
                     && scales.len() * BLOCK == numbers
             }
         }

@@ -3,14 +3,15 @@
 use super::{
     kernel::Kernel,
     matrix::{BLOCK, BLOCK_BYTES, TABLE_LOWER, TABLE_UPPER, scale},
-    number::Bf16,
-    tiles::{multiply, packed},
+    number::{Bf16, Number},
+    tiles::{multiply, packed, padded},
 };
 use std::arch::aarch64::{
-    float32x4_t, uint8x16_t, uint16x8_t, vaddq_f32, vaddvq_f32, vandq_u8, vandq_u32, vdupq_n_f32, vdupq_n_u8,
-    vdupq_n_u32, vfmaq_f32, vget_low_u16, vld1q_f32, vld1q_u8, vld1q_u16, vmulq_f32, vqtbl1q_u8,
-    vreinterpretq_f32_u32, vreinterpretq_u16_u8, vreinterpretq_u32_u16, vshll_high_n_u16, vshll_n_u16,
-    vshlq_n_u32, vshrq_n_u8, vzip1q_u8, vzip2q_u8,
+    float32x4_t, uint8x16_t, uint16x8_t, vaddq_f32, vaddvq_f32, vandq_u8, vandq_u32, vcvtq_f32_s32,
+    vdupq_n_f32, vdupq_n_u8, vdupq_n_u32, vfmaq_f32, vget_low_s16, vget_low_u16, vld1_s8, vld1q_f32,
+    vld1q_u8, vld1q_u16, vmovl_high_s16, vmovl_s8, vmovl_s16, vmulq_f32, vqtbl1q_u8, vreinterpretq_f32_u32,
+    vreinterpretq_u16_u8, vreinterpretq_u32_u16, vshll_high_n_u16, vshll_n_u16, vshlq_n_u32, vshrq_n_u8,
+    vzip1q_u8, vzip2q_u8,
 };
 
 type Pair = [float32x4_t; 2];
@@ -28,8 +29,14 @@ const ORDER: [u8; BLOCK] = {
     order
 };
 
-pub static KERNEL: Kernel<f32> =
-    Kernel { order: &ORDER, bf16: multiply_bf16, f32: Some(multiply_f32), packed, is_exact: |_| true };
+pub static KERNEL: Kernel<f32> = Kernel {
+    order: &ORDER,
+    bf16: multiply_bf16,
+    f32: Some(multiply_f32),
+    int8: Some(int8),
+    packed,
+    is_exact: |_| true,
+};
 
 multiply!(
     multiply_bf16(Bf16, f32), features "neon", lanes 8, tiles [4 x 2, 2 x 1],
@@ -42,8 +49,13 @@ multiply!(
 );
 
 packed!(
-    f32, features "neon", lanes 8, vectors 4, tiles [1 x 4, 2 x 2, 4 x 1],
-    zero zero, expand expanded, weights weights, numbers load, add add, sum sum
+    packed([u8; BLOCK_BYTES], u8, f32), features "neon", lanes 8, vectors 4, tiles [1 x 4, 2 x 2, 4 x 1],
+    zero zero, expand expanded, weights weights, numbers load, add add_all, sum sum
+);
+
+packed!(
+    int8([i8; BLOCK], Bf16, f32), features "neon", lanes 8, vectors 4, tiles [1 x 4, 2 x 2, 4 x 1],
+    zero zero, expand padded, weights int8_weights, numbers load, add add_block, sum sum
 );
 
 #[target_feature(enable = "neon")]
@@ -72,6 +84,23 @@ fn load_bf16(numbers: &[Bf16; 8]) -> Pair {
 #[inline]
 fn add(sums: Pair, weights: Pair, numbers: Pair) -> Pair {
     [vfmaq_f32(sums[0], weights[0], numbers[0]), vfmaq_f32(sums[1], weights[1], numbers[1])]
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_all(sum: Pair, weights: [Pair; 4], numbers: [Pair; 4]) -> Pair {
+    let mut sum = sum;
+    for (weights, numbers) in weights.into_iter().zip(numbers) {
+        sum = add(sum, weights, numbers);
+    }
+    sum
+}
+
+/// A block's own sum is scaled once, not each of its numbers.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_block(sum: Pair, (weights, scale): ([Pair; 4], Pair), numbers: [Pair; 4]) -> Pair {
+    add(sum, add_all(zero(), weights, numbers), scale)
 }
 
 #[target_feature(enable = "neon")]
@@ -113,4 +142,16 @@ fn weights(block: &[u8; BLOCK_BYTES], scale: f32) -> [Pair; 4] {
         pair(vzip1q_u8(high_lower, high_upper)),
         pair(vzip2q_u8(high_lower, high_upper)),
     ]
+}
+
+/// The numbers of an eight-bit block, and their scale.
+#[target_feature(enable = "neon")]
+#[inline]
+fn int8_weights(block: &[i8; BLOCK], scale: Bf16) -> ([Pair; 4], Pair) {
+    let numbers = std::array::from_fn(|index| {
+        // SAFETY: a quarter of the array's 32 bytes.
+        let numbers = vmovl_s8(unsafe { vld1_s8(block.as_ptr().add(8 * index)) });
+        [vmovl_s16(vget_low_s16(numbers)), vmovl_high_s16(numbers)].map(|numbers| vcvtq_f32_s32(numbers))
+    });
+    (numbers, [vdupq_n_f32(scale.to_f32()); 2])
 }

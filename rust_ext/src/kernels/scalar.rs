@@ -3,7 +3,7 @@
 use super::{
     kernel::Kernel,
     matrix::{BLOCK, BLOCK_BYTES, TABLE, scale},
-    number::Number,
+    number::{Bf16, Number},
 };
 
 const ORDER: [u8; BLOCK] = {
@@ -16,8 +16,14 @@ const ORDER: [u8; BLOCK] = {
     order
 };
 
-pub static KERNEL: Kernel<f32> =
-    Kernel { order: &ORDER, bf16: multiply, f32: Some(multiply), packed, is_exact: |_| true };
+pub static KERNEL: Kernel<f32> = Kernel {
+    order: &ORDER,
+    bf16: multiply,
+    f32: Some(multiply),
+    int8: Some(int8),
+    packed,
+    is_exact: |_| true,
+};
 
 fn multiply<W: Number>(rows: &[W], tokens: &[&[f32]], out: &mut [f32]) {
     let count = out.len() / tokens.len();
@@ -26,6 +32,12 @@ fn multiply<W: Number>(rows: &[W], tokens: &[&[f32]], out: &mut [f32]) {
             *out = row.iter().zip(*token).map(|(weight, x)| weight.to_f32() * x).sum();
         }
     }
+}
+
+fn int8(numbers: &[i8], scales: &[Bf16], tokens: &[&[f32]], out: &mut [f32]) {
+    let blocks = numbers.as_chunks::<BLOCK>().0.iter().zip(scales);
+    let weights = blocks.flat_map(|(block, scale)| block.map(|number| f32::from(number) * scale.to_f32()));
+    multiply(&weights.collect::<Vec<f32>>(), tokens, out);
 }
 
 fn packed(blocks: &[u8], scales: &[u8], tokens: &[&[f32]], out: &mut [f32]) {

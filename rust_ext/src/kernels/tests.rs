@@ -86,6 +86,32 @@ fn every_number_with_every_scale_is_exact() {
 }
 
 #[test]
+fn every_eight_bit_number_with_every_scale_is_exact() {
+    // A row for each number; each token is one, in one block.
+    let (rows, columns) = (256, 2 * BLOCK);
+    let numbers: Vec<i8> = (i8::MIN..=i8::MAX).flat_map(|number| vec![number; columns]).collect();
+    for bits in (0..=u16::MAX).step_by(7) {
+        let (scale, scales) = (Bf16(bits).to_f32(), vec![Bf16(bits); rows * columns / BLOCK]);
+        let matrix = Matrix { rows, columns, weights: Weights::Int8 { numbers: &numbers, scales: &scales } };
+        for (implementation, tokens) in
+            Implementation::all().flat_map(|each| [(each, 1), (each, 2), (each, 4)])
+        {
+            let mut x = vec![0.0; tokens * columns];
+            for (token, x) in x.chunks_exact_mut(columns).enumerate() {
+                x[BLOCK + 9 * token] = 1.0;
+            }
+            let out = linear_f32(plan(implementation, 1), Numbers::F32(&x), matrix, None);
+            for (at, found) in out.iter().enumerate() {
+                let exact = f32::from(numbers[at % rows * columns]) * scale;
+                // An infinite weight times the zeros beside the one is not a number.
+                let near = if exact.is_finite() { *found == exact } else { !found.is_finite() };
+                assert!(near, "{} {bits:04x} {at}: {found} for {exact}", implementation.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn implementations_agree_and_neither_threads_nor_company_change_a_bit() {
     let mut noise = Noise(1);
     for (rows, columns) in [(1, 32), (3, 64), (4, 512), (37, 544), (70, 96), (65, 2880)] {
@@ -93,9 +119,14 @@ fn implementations_agree_and_neither_threads_nor_company_change_a_bit() {
         let (wide, narrow) = (noise.numbers::<f32>(rows * columns), noise.numbers::<Bf16>(rows * columns));
         let (x, bias) = (noise.numbers::<f32>(9 * columns), noise.numbers::<Bf16>(rows));
         let x16: Vec<Bf16> = x.iter().map(|&value| Bf16::from_f32(value)).collect();
-        for weights in
-            [Weights::Mxfp4 { blocks: &blocks, scales: &scales }, Weights::Bf16(&narrow), Weights::F32(&wide)]
-        {
+        let numbers: Vec<i8> = noise.bytes(rows * columns).into_iter().map(u8::cast_signed).collect();
+        let int8_scales = noise.numbers::<Bf16>(rows * columns / BLOCK);
+        for weights in [
+            Weights::Mxfp4 { blocks: &blocks, scales: &scales },
+            Weights::Int8 { numbers: &numbers, scales: &int8_scales },
+            Weights::Bf16(&narrow),
+            Weights::F32(&wide),
+        ] {
             let matrix = Matrix { rows, columns, weights };
             for x in [Numbers::F32(&x), Numbers::Bf16(&x16)] {
                 let bias = Some(Numbers::Bf16(&bias));

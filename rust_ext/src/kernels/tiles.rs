@@ -158,34 +158,35 @@ macro_rules! multiply {
     };
 }
 
-/// A `kernel::MultiplyPacked` for tokens of `$number`, called `packed`.
+/// A `kernel::MultiplyPacked` or a `kernel::MultiplyInt8` for tokens of `$number`: a block is `$size` of
+/// `$part`, with one `$scale`.
 ///
 /// Blocks are unpacked in registers, again for every few tokens: that takes less time than to read from a
 /// cache what was unpacked once. `$expand` makes of up to sixteen scales what `$weights` takes with a block
 /// to give its `$vectors` vectors of `$lanes` numbers each.
 macro_rules! packed {
     (
-        $number:ty, features $features:literal, lanes $lanes:literal, vectors $vectors:literal,
+        $name:ident([$part:ty; $size:expr], $scale:ty, $number:ty), features $features:literal, lanes $lanes:literal, vectors $vectors:literal,
         tiles $tiles:tt,
         zero $zero:path, expand $expand:path, weights $weights:path, numbers $load:path, add $add:path,
         sum $sum:path
     ) => {
         #[target_feature(enable = $features)]
-        fn packed(blocks: &[u8], scales: &[u8], tokens: &[&[$number]], out: &mut [f32]) {
+        fn $name(blocks: &[$part], scales: &[$scale], tokens: &[&[$number]], out: &mut [f32]) {
             use crate::kernels::{
-                matrix::{BLOCK, BLOCK_BYTES},
+                matrix::BLOCK,
                 tiles::{in_tiles, part, prefetch, totals},
             };
 
             #[target_feature(enable = $features)]
             fn tile<const R: usize, const T: usize>(
-                (blocks, scales): (&[u8], &[u8]),
+                (blocks, scales): (&[$part], &[$scale]),
                 first: usize,
                 tokens: &[&[$number]; T],
             ) -> [[f32; T]; R] {
                 let each = tokens[0].len() / BLOCK;
-                let (blocks, scales) = (&blocks[first * each * BLOCK_BYTES..], &scales[first * each..]);
-                assert!(blocks.len() >= R * each * BLOCK_BYTES && scales.len() >= R * each);
+                let (blocks, scales) = (&blocks[first * each * $size..], &scales[first * each..]);
+                assert!(blocks.len() >= R * each * $size && scales.len() >= R * each);
                 let mut sums = [[$zero(); T]; R];
                 for start in (0..each).step_by(16) {
                     let count = (each - start).min(16);
@@ -196,7 +197,9 @@ macro_rules! packed {
                         *expanded = $expand(&scales[row * each + start..][..count]);
                     }
                     for at in 0..count {
-                        prefetch(blocks, R * (each + start + at) * BLOCK_BYTES);
+                        for line in (0..R * $size).step_by(64) {
+                            prefetch(blocks, R * (each + start + at) * $size + line);
+                        }
                         let numbers = tokens.map(|token| {
                             std::array::from_fn::<_, $vectors, _>(|index| {
                                 // SAFETY: tokens all have this many blocks.
@@ -205,12 +208,10 @@ macro_rules! packed {
                         });
                         for (row, sums) in sums.iter_mut().enumerate() {
                             // SAFETY: as was asserted.
-                            let block = unsafe { part(blocks, (row * each + start + at) * BLOCK_BYTES) };
+                            let block = unsafe { part(blocks, (row * each + start + at) * $size) };
                             let weights = $weights(block, expanded[row][at]);
                             for (sum, numbers) in sums.iter_mut().zip(numbers) {
-                                for (weights, numbers) in weights.into_iter().zip(numbers) {
-                                    *sum = $add(*sum, weights, numbers);
-                                }
+                                *sum = $add(*sum, weights, numbers);
                             }
                         }
                     }
@@ -219,7 +220,7 @@ macro_rules! packed {
             }
 
             let rows = (blocks, scales);
-            in_tiles!(rows: (&[u8], &[u8]), tokens: $number, out, features $features, tiles $tiles);
+            in_tiles!(rows: (&[$part], &[$scale]), tokens: $number, out, features $features, tiles $tiles);
         }
     };
 }

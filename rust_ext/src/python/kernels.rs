@@ -50,6 +50,7 @@ struct Kind {
 
 impl Kind {
     const I64: Self = Self { code: 0, bits: 64, lanes: 1 };
+    const I8: Self = Self { code: 0, bits: 8, lanes: 1 };
     const U8: Self = Self { code: 1, bits: 8, lanes: 1 };
     const F32: Self = Self { code: 2, bits: 32, lanes: 1 };
     const BF16: Self = Self { code: 4, bits: 16, lanes: 1 };
@@ -329,6 +330,36 @@ pub fn kernel_mxfp4_linear(
     let matrix = packed(blocks, scales, &[rows])?;
     let bias = bias.as_ref().map(|bias| Named(bias, "bias"));
     let weights = [blocks, scales];
+    times(py, plan(threads, implementation)?, Named(&x, "x"), matrix, bias, Named(&out, "out"), &weights)
+}
+
+/// Writes `x` [m, k] times rows of eight-bit `numbers` [n, k], of which 32 share one of `scales` [n, k / 32],
+/// plus `bias` [n], to `out` [m, n].
+#[pyfunction]
+#[pyo3(signature = (x, numbers, scales, bias, out, *, threads=None, implementation=None))]
+#[allow(clippy::too_many_arguments, reason = "the tensors of the operation")]
+pub fn kernel_int8_linear(
+    py: Python<'_>,
+    x: Tensor,
+    numbers: Tensor,
+    scales: Tensor,
+    bias: Option<Tensor>,
+    out: Tensor,
+    threads: Option<usize>,
+    implementation: Option<&str>,
+) -> PyResult<()> {
+    let (numbers, scales) = (Named(&numbers, "numbers"), Named(&scales, "scales"));
+    let [rows, columns] = numbers.dimensions()?;
+    if columns % BLOCK != 0 {
+        return Err(numbers.wrong(&format!("a multiple of {BLOCK} columns"), &format!("{columns}")));
+    }
+    let weights = Weights::Int8 {
+        numbers: numbers.slice(Kind::I8, &[rows, columns])?,
+        scales: scales.slice(Kind::BF16, &[rows, columns / BLOCK])?,
+    };
+    let matrix = Matrix { rows, columns, weights };
+    let bias = bias.as_ref().map(|bias| Named(bias, "bias"));
+    let weights = [numbers, scales];
     times(py, plan(threads, implementation)?, Named(&x, "x"), matrix, bias, Named(&out, "out"), &weights)
 }
 
