@@ -1,4 +1,4 @@
-"""Stop strings: the answer ends before the one that is complete first, and shows no piece of one on the way."""
+"""Stop strings: an answer ends before the one that is complete first; no piece of one is shown on the way."""
 
 from __future__ import annotations
 
