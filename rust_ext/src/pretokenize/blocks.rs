@@ -317,26 +317,31 @@ impl Classify for Portable {
     }
 
     #[inline(always)]
-    fn compress(bits: u64, mut kept: u64) -> u64 {
-        let (mut compressed, mut next) = (0, 0);
-        while kept != 0 {
-            compressed |= (bits >> kept.trailing_zeros() & 1) << next;
-            kept &= kept - 1;
-            next += 1;
-        }
-        compressed
+    fn compress(bits: u64, kept: u64) -> u64 {
+        let moves = moves(kept).into_iter().enumerate();
+        moves.fold(bits & kept, |bits, (log, moved)| bits & !moved | (bits & moved) >> (1 << log))
     }
 
     #[inline(always)]
-    fn expand(bits: u64, mut kept: u64) -> u64 {
-        let (mut expanded, mut next) = (0, 0);
-        while kept != 0 {
-            expanded |= (bits >> next & 1) << kept.trailing_zeros();
-            kept &= kept - 1;
-            next += 1;
-        }
-        expanded
+    fn expand(bits: u64, kept: u64) -> u64 {
+        let moves = moves(kept).into_iter().enumerate().rev();
+        moves.fold(bits, |bits, (log, moved)| bits & !moved | bits << (1 << log) & moved) & kept
     }
+}
+
+/// Which bits move down by 1, then by 2, then by 4 ..., so that those of `kept` close up: each by as many as
+/// there are others below it.
+#[inline(always)]
+fn moves(mut kept: u64) -> [u64; 6] {
+    let mut others = !kept << 1;
+    std::array::from_fn(|log| {
+        // With an odd number of others below. Next time every second of them counts, so half of that number.
+        let odd = [1, 2, 4, 8, 16, 32].into_iter().fold(others, |sum, distance| sum ^ sum << distance);
+        let moved = odd & kept;
+        kept = kept & !moved | moved >> (1 << log);
+        others &= !odd;
+        moved
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
