@@ -27,6 +27,9 @@ LARGEST: Final = 127
 MATRICES: Final = ("query", "key", "value", "out")
 """Attention's, which `quantised` makes small together with the unembedding."""
 
+_LEAST: Final = 2.0**-149
+"""Above zero in float32: what is divided must not vanish."""
+
 _AT_ONCE: Final = 1 << 18
 """So many numbers are rounded at once, in a processor's cache."""
 
@@ -60,7 +63,7 @@ def quantise(numbers: Tensor) -> Int8:
             row, column = (~part.isfinite()).nonzero()[0].tolist()
             place = start + row, column
             raise HarmonyError(f"number {place}: expected a finite one, found {part[row, column].item()}")
-        scales = _rounded_up(largest / LARGEST)
+        scales = _rounded_up(torch.where(largest == 0, 0, (largest / LARGEST).clamp_min(_LEAST)))
         made.scales[start : start + each] = scales
         steps = torch.where(scales == 0, 1, scales).float().unsqueeze(-1)
         made.numbers[start : start + each] = (groups / steps).round_().flatten(-2)
