@@ -55,24 +55,25 @@ pub fn merge(piece: &[u8]) {
     }
 }
 
-/// The piece's tokens, merged in turns with all that it begins with.
 fn merged_in_rows<P: Processor>(piece: &[u8]) -> Vec<u32> {
-    let pieces = (1..=piece.len()).map(|length| (length, &piece[..length]));
-    let mut whole = Vec::new();
-    Rows::default().merge::<P>(Pairs::get(), pieces, |length, tokens| {
-        if length == piece.len() {
-            whole = tokens.to_vec();
-        }
-    });
-    whole
+    among_beginnings(piece, |pieces, done| Rows::default().merge::<P>(Pairs::get(), pieces, done))
 }
 
-/// The same in a batch.
 fn merged_in_batch<P: Positions, const POSITIONS: usize>(piece: &[u8]) -> Vec<u32> {
-    let mut batch = Batch::<P, POSITIONS>::default();
-    let pieces = (1..=piece.len()).map(|length| (length, &piece[..length]));
+    let merge = |pieces: Numbered, done: Done| {
+        Batch::<P, POSITIONS>::default().merge(Pairs::get(), pieces, done);
+    };
+    among_beginnings(piece, merge)
+}
+
+type Numbered<'a, 'b> = &'a mut dyn Iterator<Item = (usize, &'b [u8])>;
+type Done<'a> = &'a mut dyn FnMut(usize, &[u32]);
+
+/// The piece's tokens, merged in turns with all that it begins with.
+fn among_beginnings(piece: &[u8], merge: impl FnOnce(Numbered, Done)) -> Vec<u32> {
+    let mut pieces = (1..=piece.len()).map(|length| (length, &piece[..length]));
     let mut whole = Vec::new();
-    batch.merge(Pairs::get(), pieces, |length, tokens| {
+    merge(&mut pieces, &mut |length, tokens| {
         if length == piece.len() {
             whole = tokens.to_vec();
         }
