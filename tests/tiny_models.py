@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harmony_py.model import random_checkpoint
 from harmony_py.model.config import ModelConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import GptOssForCausalLM
 
 # Threads wait longer for each other than there is to do.
@@ -25,6 +28,13 @@ TINY = ModelConfig(
     sliding_window=16,
 )
 """No two of its sizes are the same, so that none can stand for another unnoticed."""
+
+
+def in_every_layout(folder: Path) -> Path:
+    """`folder`, with the same random checkpoint of `TINY` in each layout, under its name."""
+    for layout in LAYOUTS:
+        random_checkpoint(folder / layout, TINY, layout=layout, seed=1)
+    return folder
 
 
 def theirs(**more: Any) -> GptOssForCausalLM:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from harmony_py.errors import CheckpointError, HarmonyError
-from harmony_py.model import Model, Sampling, checkpoint, int8, load, memory, ops, random_checkpoint, save
+from harmony_py.model import Model, Sampling, checkpoint, int8, load, memory, ops, save
 from harmony_py.model.forward import Row
 from harmony_py.model.kernels import cpu
 from harmony_py.model.random_weights import random_weights
 from harmony_py.model.reference import forward
 from harmony_py.model.weights import Int8
-from tests.tiny_models import LAYOUTS, TINY, some_ids
+from tests.tiny_models import LAYOUTS, TINY, in_every_layout, some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,10 +212,7 @@ def test_what_does_not_fit_is_refused_by_its_name(arguments: dict[str, Any], wor
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models")
-    for layout in LAYOUTS:
-        random_checkpoint(path / layout, TINY, layout=layout, seed=1)
-    return path
+    return in_every_layout(tmp_path_factory.mktemp("models"))
 
 
 def matrices(weights: Weights) -> list[Any]:

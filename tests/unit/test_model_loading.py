@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harmony_py.errors import CheckpointError
-from harmony_py.model import Model, Sampling, load, memory, random_checkpoint
+from harmony_py.model import Model, Sampling, load, memory
 from harmony_py.model.random_weights import random_weights
-from tests.tiny_models import LAYOUTS, TINY, some_ids
+from tests.tiny_models import LAYOUTS, TINY, in_every_layout, some_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,7 @@ IDS = some_ids(20).tolist()
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models")
-    for layout in LAYOUTS:
-        random_checkpoint(path / layout, TINY, layout=layout, seed=1)
-    return path
+    return in_every_layout(tmp_path_factory.mktemp("models"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
